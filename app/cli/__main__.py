@@ -1,0 +1,3 @@
+from pilothouse.app.cli import main
+
+main()

@@ -1,0 +1,34 @@
+"""All commands, gathered."""
+
+from __future__ import annotations
+
+import typer
+
+from pilothouse.app.cli import ask, change, run, setup
+
+app = typer.Typer(
+    name="pilothouse",
+    help="The room a model is steered from: serve, log, watch, retrain, prove, promote, roll back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+app.command()(setup.demo)
+app.command()(setup.init)
+app.command()(setup.register)
+app.command()(run.up)
+app.command()(run.serve)
+app.command()(run.worker)
+app.command()(run.dashboard)
+app.command()(ask.status)
+app.command()(ask.drift)
+app.command()(ask.performance)
+app.command()(ask.report)
+app.command()(ask.runs)
+app.command()(change.retrain)
+app.command()(change.cancel)
+app.command()(change.promote)
+app.command()(change.rollback)
+app.add_typer(ask.audit, name="audit")

@@ -1,0 +1,109 @@
+"""Commands that begin something: a workspace, a model, the demo."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pilothouse.app.cli.options import DEFAULT_WORKSPACE, PortOption, ServicePortOption, WorkspaceOption, open_house
+from pilothouse.app.cli.run import run_until_stopped, service_ports, up_commands
+from pilothouse.data.errors import BadData
+from pilothouse.data.signature import Task
+from pilothouse.data.workspace import SETTINGS_FILE, Workspace
+from pilothouse.ops.supervisor import Command
+
+_TRAFFIC = "pilothouse.ops.demo.traffic"
+
+
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
+    """Make a new workspace in DIR."""
+    workspace = Workspace.create(folder)
+    open_house(workspace.root).models()
+    print(f"Made the workspace {workspace.root}. Next: pilothouse register NAME ... --workspace {folder}")
+
+
+def register(
+    name: str,
+    model: Annotated[Path, typer.Option(help="The fitted scikit-learn model, as a skops file.")],
+    reference: Annotated[Path, typer.Option(help="Labelled rows held out from training: Parquet or CSV.")],
+    target: Annotated[str, typer.Option(help="The column that the model predicts.")],
+    task: Annotated[Task, typer.Option(help="What kind of prediction it is.")] = Task.BINARY,
+    trust: Annotated[
+        list[str] | None, typer.Option("--trust", help="A type in the model that you know and trust; repeat.")
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Register a model as NAME, version 1, and make it the champion."""
+    from pilothouse.ops import artifacts
+
+    house = open_house(workspace)
+    trusted = tuple(trust or ())
+    fitted = artifacts.load(_read_bytes(model), trusted)
+    version = house.register(name, fitted, reference=_read_frame(reference), target=target, task=task, trusted=trusted)
+    print(f"{name} version {version.version} is registered and champion (artifact {version.artifact_sha256[:12]}).")
+
+
+def _read_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise BadData(f"There is no file {path}. Save the model with skops.io.dump(model, {str(path)!r}).")
+    return path.read_bytes()
+
+
+def _read_frame(path: Path) -> object:
+    import polars as pl
+
+    if not path.is_file():
+        raise BadData(f"There is no file {path}. Give a Parquet or CSV file of labelled rows.")
+    return pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else pl.read_parquet(path)
+
+
+def demo(
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", envvar="PILOTHOUSE_WORKSPACE", help="Where the demo lives.")
+    ] = Path("demo-workspace"),
+    until: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="Where in 2013 the demo stands; try 2013-11-19.")
+    ] = datetime(2013, 9, 24),  # noqa: DTZ001
+    rate: Annotated[float, typer.Option(help="Flights a second that follow, as of now; 0 sends none.")] = 5.0,
+    port: PortOption = None,
+    service_port: ServicePortOption = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+) -> None:
+    """A model gone stale on real flights: watch it, retrain it, promote it, roll it back."""
+    started = time.perf_counter()
+    _ensure_built(workspace, until)
+    house = open_house(workspace)
+    dashboard_port, api_port = service_ports(house.settings, port, service_port)
+    commands = up_commands(house, dashboard_port, api_port)
+    if rate > 0:
+        url = f"http://127.0.0.1:{api_port}"
+        argv = (_TRAFFIC, "--workspace", str(house.workspace.root), "--service", url, "--rate", str(rate))
+        commands.append(Command(name="traffic", argv=argv))
+    run_until_stopped(house, commands, dashboard_port, api_port, open_browser=not no_browser, started=started)
+
+
+def _ensure_built(folder: Path, until: datetime) -> None:
+    """Build the workspace unless it is there; first beside its place, so that half of it is never taken for all."""
+    from pilothouse.ops.demo.build import build
+
+    if (folder / SETTINGS_FILE).exists():
+        made = open_house(folder).demo
+        if made is None:
+            raise BadData(f"{folder} is a workspace, but not the demo's. Name another with --workspace.")
+        print(f"The demo stands in {folder} (until {made.until:%Y-%m-%d}); delete the folder to start over.")
+        return
+    beginnings = folder.with_name(f".{folder.name}.building-{os.getpid()}")
+    try:
+        workspace = Workspace.create(beginnings)
+        house = open_house(workspace.root)
+        build(house, until.date(), say=lambda line: print(line, flush=True))
+        house.close()
+        os.replace(beginnings, folder)
+    finally:
+        shutil.rmtree(beginnings, ignore_errors=True)

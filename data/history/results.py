@@ -1,0 +1,224 @@
+"""The answers to questions about the past: frozen values, the same for page, notebook, command line and gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from pilothouse.data.signature import Kind, Value
+from pilothouse.data.windows import Window
+
+
+class State(StrEnum):
+    """How a thing stands, worst first. Each is shown by shape, word and colour."""
+
+    CRITICAL = "critical"
+    WATCH = "watch"
+    HEALTHY = "healthy"
+    NO_DATA = "no data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watermark:
+    """How far an answer reaches. `unsealed_rows` are acknowledged, but not yet in the table, so not in roll-ups."""
+
+    data_to: datetime | None
+    sealed_rows: int
+    unsealed_rows: int
+    prediction_version: int | None
+    label_version: int | None
+    folded_prediction_version: int | None
+    folded_label_version: int | None
+
+    @property
+    def behind(self) -> bool:
+        """Whether roll-ups have yet to take in commits of the tables or rows of a spool."""
+        return (
+            self.unsealed_rows > 0
+            or self.prediction_version != self.folded_prediction_version
+            or self.label_version != self.folded_label_version
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The rows everything is compared with: labelled, and held out from training."""
+
+    profile_id: str
+    rows: int
+    start: datetime | None
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureDrift:
+    """Drift of one feature (or of the score) in a window against the reference. A measure that cannot be said is None, with a reason.
+
+    psi : nats. ks, jensen_shannon, missing, reference_missing, new_share : 0 to 1. wasserstein : in reference standard deviations.
+    """
+
+    name: str
+    kind: Kind
+    rows: int
+    psi: float | None
+    ks: float | None
+    ks_p: float | None
+    wasserstein: float | None
+    jensen_shannon: float | None
+    missing: float | None
+    reference_missing: float
+    new_share: float | None
+    impact: float | None
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """Drift of every feature over a window; `features` worst first, `score` the model's own output."""
+
+    model: str
+    version: int | None
+    window: Window
+    reference: Reference
+    watermark: Watermark
+    rows: int
+    features: tuple[FeatureDrift, ...]
+    score: FeatureDrift | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A value with its 95 % band. `value` None: it cannot be said, and `reason` says why."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    kind: str = "realized"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """Realized performance over a window. `coverage`: labelled rows / rows. `mature`: whether the labels of the window have all had time to arrive."""
+
+    model: str
+    version: int | None
+    window: Window
+    watermark: Watermark
+    rows: int
+    labelled: int
+    coverage: float | None
+    mature: bool
+    metrics: dict[str, Metric]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendPoint:
+    """One bucket of a trend. `version` None: all versions that carried traffic."""
+
+    window: Window
+    version: int | None
+    rows: int
+    labelled: int
+    coverage: float | None
+    mature: bool
+    metrics: dict[str, Metric]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftPoint:
+    """PSI of every feature in one bucket; None where there are too few rows to say."""
+
+    window: Window
+    rows: int
+    psi: dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficPoint:
+    """Volume and latency of one bucket. Latencies in milliseconds, None where no row carries one (rows imported or scored in bulk)."""
+
+    window: Window
+    version: int
+    rows: int
+    errors: int
+    p50_latency_ms: float | None
+    p95_latency_ms: float | None
+    p99_latency_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """One bar of a distribution: shares of the rows that are not missing. `left`/`right` for numbers, `label` for all."""
+
+    label: str
+    left: float | None
+    right: float | None
+    reference: float
+    current: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """A feature's distribution in a window over the reference's."""
+
+    feature: str
+    kind: Kind
+    window: Window
+    rows: int
+    bins: tuple[Bin, ...]
+    reference_mean: float | None = None
+    current_mean: float | None = None
+
+
+class EventKind(StrEnum):
+    REGISTER = "register"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    RETRAIN = "retrain"
+    SCHEMA = "schema"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a model, to stand on its charts. `audit_seq` leads to its audit row."""
+
+    at: datetime
+    kind: EventKind
+    title: str
+    actor: str
+    detail: str = ""
+    audit_seq: int | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a model stands as it does: the rule, the value, the threshold, in one sentence; and what to do next."""
+
+    rule: str
+    state: State
+    value: float | None
+    threshold: float | None
+    sentence: str
+    act: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """A model's state and the reasons that made it so, worst first."""
+
+    state: State
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Raw rows of the log, newest first: a polars frame with the table's columns and `label`, `observed_at`."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Value | datetime, ...], ...]
+    total: int
+    watermark: Watermark = field(repr=False)

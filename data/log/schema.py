@@ -1,0 +1,75 @@
+"""What a row of the log is: Arrow schemas of predictions and labels, and the small values that go with them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import pyarrow as pa
+
+from pilothouse.data.signature import Signature
+
+TIME = pa.timestamp("us", tz="UTC")
+
+
+class Role(StrEnum):
+    """In what part a version answered."""
+
+    CHAMPION = "champion"
+    CANARY = "canary"
+    SHADOW = "shadow"
+    BATCH = "batch"
+
+
+TRAFFIC = (Role.CHAMPION, Role.CANARY)
+"""The roles whose rows count as traffic and enter drift: every request once."""
+
+
+class Status(StrEnum):
+    OK = "ok"
+    ERROR = "error"
+
+
+def prediction_schema(signature: Signature) -> pa.Schema:
+    """Columns of the prediction table, in order. The first four carry file statistics.
+
+    Identity: (prediction_id, version, role); `model` is the table. `keys`: business keys as canonical JSON or null.
+    `score`: probability of the positive class for a binary task, null otherwise. `day`: the event day in UTC, the partition.
+    """
+    return pa.schema(
+        [
+            pa.field("prediction_id", pa.string(), nullable=False),
+            pa.field("at", TIME, nullable=False),
+            pa.field("logged_at", TIME, nullable=False),
+            pa.field("version", pa.int64(), nullable=False),
+            pa.field("role", pa.string(), nullable=False),
+            pa.field("entity_id", pa.string()),
+            pa.field("keys", pa.string()),
+            *(pa.field(f.column, f.arrow_type) for f in signature.features),
+            pa.field("prediction", signature.target.arrow_type),
+            pa.field("score", pa.float64()),
+            pa.field("latency_us", pa.int64()),
+            pa.field("status", pa.string(), nullable=False),
+            pa.field("caller", pa.string()),
+            pa.field("spool", pa.string(), nullable=False),
+            pa.field("day", pa.date32(), nullable=False),
+        ]
+    )
+
+
+def label_schema(signature: Signature) -> pa.Schema:
+    """Columns of the label table. Either `prediction_id` or `key` (canonical JSON) says whose label it is.
+
+    `observed_at`: when it became true; `recorded_at`: when we were told; `day`: the day of `recorded_at`, the partition.
+    """
+    return pa.schema(
+        [
+            pa.field("prediction_id", pa.string()),
+            pa.field("key", pa.string()),
+            pa.field("label", signature.target.arrow_type),
+            pa.field("observed_at", TIME, nullable=False),
+            pa.field("recorded_at", TIME, nullable=False),
+            pa.field("source", pa.string()),
+            pa.field("spool", pa.string(), nullable=False),
+            pa.field("day", pa.date32(), nullable=False),
+        ]
+    )

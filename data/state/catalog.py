@@ -1,0 +1,123 @@
+"""Models and their versions, as they stand in the state store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, insert, select
+
+from pilothouse.data.errors import AlreadyExists, UnknownModel, UnknownVersion
+from pilothouse.data.policies import GatePolicy, LabelPolicy
+from pilothouse.data.signature import Signature, Task
+from pilothouse.data.state import tables
+from pilothouse.data.state.store import plain_row
+from pilothouse.data.windows import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    name: str
+    task: Task
+    signature: Signature
+    profile_id: str
+    label_policy: LabelPolicy
+    gate_policy: GatePolicy
+    created_at: datetime
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRow:
+    """One artifact of a model. `scorecard`: what it showed against the champion of its day, as the gate read it."""
+
+    model: str
+    version: int
+    artifact_sha256: str
+    runtime: str
+    signature: Signature
+    trusted_types: tuple[str, ...]
+    libraries: dict[str, str]
+    threshold: float
+    run_id: str | None
+    snapshot_sha256: str | None
+    trained: Window | None
+    scorecard: dict[str, Any] | None
+    note: str
+    created_at: datetime
+    created_by: str
+
+
+def add_model(conn: Connection, model: ModelRow) -> None:
+    """Raises AlreadyExists when the name is taken."""
+    if conn.execute(select(tables.models.c.name).where(tables.models.c.name == model.name)).first():
+        raise AlreadyExists(f"The model {model.name}", "Register a new version of it, or choose another name.")
+    conn.execute(insert(tables.models).values(**_plain(model)))
+
+
+def get_model(conn: Connection, name: str) -> ModelRow:
+    """Raises UnknownModel."""
+    row = conn.execute(select(tables.models).where(tables.models.c.name == name)).one_or_none()
+    if row is None:
+        raise UnknownModel(name, conn.execute(select(tables.models.c.name)).scalars().all())
+    return _model(row)
+
+
+def list_models(conn: Connection) -> list[ModelRow]:
+    return [_model(row) for row in conn.execute(select(tables.models).order_by(tables.models.c.name))]
+
+
+def next_version(conn: Connection, model: str) -> int:
+    newest = select(func.max(tables.versions.c.version)).where(tables.versions.c.model == model)
+    return (conn.execute(newest).scalar() or 0) + 1
+
+
+def add_version(conn: Connection, version: VersionRow) -> None:
+    values = _plain(version)
+    values |= {
+        "trained_start": version.trained.start if version.trained else None,
+        "trained_end": version.trained.end if version.trained else None,
+    }
+    del values["trained"]
+    conn.execute(insert(tables.versions).values(**values))
+
+
+def get_version(conn: Connection, model: str, version: int) -> VersionRow:
+    """Raises UnknownModel or UnknownVersion."""
+    t = tables.versions
+    row = conn.execute(select(t).where(t.c.model == model, t.c.version == version)).one_or_none()
+    if row is None:
+        get_model(conn, model)
+        known = conn.execute(select(t.c.version).where(t.c.model == model).order_by(t.c.version)).scalars().all()
+        raise UnknownVersion(model, version, known)
+    return _version(row)
+
+
+def list_versions(conn: Connection, model: str) -> list[VersionRow]:
+    """Newest first."""
+    t = tables.versions
+    return [_version(row) for row in conn.execute(select(t).where(t.c.model == model).order_by(t.c.version.desc()))]
+
+
+def version_of_run(conn: Connection, run_id: str) -> VersionRow | None:
+    """The version that the run registered, if it has."""
+    row = conn.execute(select(tables.versions).where(tables.versions.c.run_id == run_id)).one_or_none()
+    return None if row is None else _version(row)
+
+
+def _plain(row: ModelRow | VersionRow) -> dict[str, Any]:
+    """Column values: nested values as JSON, times as they are."""
+    values: dict[str, Any] = msgspec.to_builtins(row, builtin_types=(datetime,))
+    return values
+
+
+def _model(row: Row[Any]) -> ModelRow:
+    return msgspec.convert(plain_row(row), ModelRow)
+
+
+def _version(row: Row[Any]) -> VersionRow:
+    values = plain_row(row)
+    start, end = values.pop("trained_start"), values.pop("trained_end")
+    return msgspec.convert(values | {"trained": Window(start, end) if start and end else None}, VersionRow)

@@ -1,0 +1,177 @@
+"""Registering models and versions: the artifact into the store, the facts about it into the state store."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version as library_version
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pilothouse.data.epoch import publish_epoch
+from pilothouse.data.errors import BadData
+from pilothouse.data.names import checked_name
+from pilothouse.data.policies import GatePolicy, LabelPolicy
+from pilothouse.data.rollups.profile import Profile
+from pilothouse.data.signature import Signature, Task, infer_signature
+from pilothouse.data.state import audit, catalog, deployments
+from pilothouse.data.state.catalog import ModelRow, VersionRow
+from pilothouse.data.state.store import State
+from pilothouse.data.store import Store, write_durably
+from pilothouse.data.windows import Clock, Window, utc_now
+from pilothouse.data.workspace import Workspace
+from pilothouse.ops import artifacts
+from pilothouse.ops.actors import Actor, Right, require
+from pilothouse.ops.scoring import SklearnScorer
+
+RUNTIME = "sklearn"
+_LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
+DEFAULT_THRESHOLD = 0.5
+
+
+def installed_libraries() -> dict[str, str]:
+    """Versions of what a scikit-learn artifact leans on, as of now."""
+    return {"python": platform.python_version()} | {name: library_version(name) for name in _LIBRARIES}
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Registers models and versions in one workspace."""
+
+    workspace: Workspace
+    state: State
+    store: Store
+    clock: Clock = utc_now
+
+    def register_model(
+        self,
+        actor: Actor,
+        name: str,
+        estimator: Any,
+        *,
+        reference: pl.DataFrame,
+        target: str,
+        task: Task = Task.BINARY,
+        trusted: Sequence[str] = (),
+        features: Sequence[str] | None = None,
+        reference_window: Window | None = None,
+        trained: Window | None = None,
+        label_policy: LabelPolicy | None = None,
+        gate_policy: GatePolicy | None = None,
+    ) -> VersionRow:
+        """Register `estimator` as `name`, version 1, and make it the champion.
+
+        reference : labelled rows held out from training, one an example, with the target column. Everything is later
+        compared with them. Rows without a label are left out of the reference performance.
+        Raises InvalidName, AlreadyExists, MissingColumn, UntrustedArtifact, NotAllowed, or BadData when the estimator
+        cannot score the reference.
+        """
+        checked_name(name)
+        require(self.state, actor, Right.OPERATOR, "register", name, self.clock)
+        signature = infer_signature(reference, target, task, _feature_order(estimator, features))
+        signature = _with_model_classes(signature, estimator)
+        content = artifacts.dump(estimator, tuple(trusted))
+        scorer = SklearnScorer(artifacts.load(content, tuple(trusted)), signature, DEFAULT_THRESHOLD)
+        profile = self._make_profile(name, scorer, signature, reference, reference_window)
+        now = self.clock()
+        model = ModelRow(
+            name=name, task=task, signature=signature, profile_id=profile.profile_id,
+            label_policy=label_policy or LabelPolicy(), gate_policy=gate_policy or GatePolicy(),
+            created_at=now, created_by=actor.name,
+        )  # fmt: skip
+        version = VersionRow(
+            model=name, version=1, artifact_sha256=self.store.put(content), runtime=RUNTIME, signature=signature,
+            trusted_types=tuple(trusted), libraries=installed_libraries(), threshold=DEFAULT_THRESHOLD,
+            run_id=None, snapshot_sha256=None, trained=trained, scorecard=None, note="first version",
+            created_at=now, created_by=actor.name,
+        )  # fmt: skip
+        with self.state.write() as conn:
+            catalog.add_model(conn, model)
+            catalog.add_version(conn, version)
+            _audit(conn, actor, version)
+            first = deployments.append(
+                conn, model=name, version=1, expected_epoch=0, act="promote", actor=actor.name,
+                reason="first version", clicked_at=now, at=now,
+            )  # fmt: skip
+        publish_epoch(self.workspace.epoch_file, first.seq)
+        return version
+
+    def register_version(
+        self,
+        actor: Actor,
+        model: str,
+        estimator: Any,
+        *,
+        trusted: Sequence[str] | None = None,
+        run_id: str | None = None,
+        snapshot_sha256: str | None = None,
+        scorecard: Mapping[str, Any] | None = None,
+        trained: Window | None = None,
+        note: str = "",
+    ) -> VersionRow:
+        """Register a challenger. With a `run_id` it happens once: a second call returns the first call's version.
+
+        trusted : types to trust; None takes the champion's. It becomes the champion only by `promote`.
+        """
+        require(self.state, actor, Right.OPERATOR, "register a version of", model, self.clock)
+        with self.state.read() as conn:
+            row = catalog.get_model(conn, model)
+            latest = catalog.list_versions(conn, model)[0]
+        types = tuple(trusted) if trusted is not None else latest.trusted_types
+        sha256 = self.store.put(artifacts.dump(estimator, types))
+        with self.state.write() as conn:
+            known = catalog.version_of_run(conn, run_id) if run_id else None
+            if known:
+                return known
+            version = VersionRow(
+                model=model, version=catalog.next_version(conn, model), artifact_sha256=sha256, runtime=RUNTIME,
+                signature=row.signature, trusted_types=types, libraries=installed_libraries(),
+                threshold=latest.threshold, run_id=run_id, snapshot_sha256=snapshot_sha256, trained=trained,
+                scorecard=dict(scorecard) if scorecard else None, note=note, created_at=self.clock(),
+                created_by=actor.name,
+            )  # fmt: skip
+            catalog.add_version(conn, version)
+            _audit(conn, actor, version)
+        return version
+
+    def _make_profile(
+        self, name: str, scorer: SklearnScorer, signature: Signature, reference: pl.DataFrame, window: Window | None
+    ) -> Profile:
+        labelled = reference.drop_nulls(signature.target.name)
+        scored = labelled.select(*signature.names, pl.col(signature.target.name).alias("label"))
+        try:
+            score = scorer.score(scored).score
+        except Exception as error:
+            raise BadData(f"The model cannot score the reference: {error}") from error
+        if score is not None:
+            scored = scored.with_columns(pl.Series("score", np.asarray(score, dtype=np.float64)))
+        profile_id = f"r{self.clock():%Y%m%d%H%M%S}"
+        profile = Profile.make(scored, signature, profile_id, window)
+        folder = self.workspace.reference(name, profile_id)
+        profile.save(folder)
+        example = scored.select(signature.names).row(0, named=True)
+        write_durably(folder / "example.json", json.dumps(example, default=str).encode())
+        return profile
+
+
+def _feature_order(estimator: Any, features: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The order the estimator was fitted with, where it remembers one."""
+    fitted = getattr(estimator, "feature_names_in_", None)
+    return tuple(features) if features is not None else None if fitted is None else tuple(str(n) for n in fitted)
+
+
+def _with_model_classes(signature: Signature, estimator: Any) -> Signature:
+    classes = getattr(estimator, "classes_", None)
+    if classes is None or signature.task is Task.REGRESSION:
+        return signature
+    ordered = tuple(c.item() if hasattr(c, "item") else c for c in classes)
+    return replace(signature, target=replace(signature.target, classes=ordered))
+
+
+def _audit(conn: Any, actor: Actor, version: VersionRow) -> None:
+    details = {"version": version.version, "artifact_sha256": version.artifact_sha256, "run_id": version.run_id}
+    audit.append(conn, actor=actor.name, act="register", target=version.model, details=details, at=version.created_at)

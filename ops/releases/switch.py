@@ -1,0 +1,144 @@
+"""Changing the champion: prepare on every service worker, then flip with one row.
+
+The decision rests on the epoch that the person saw. If the model has moved on since, nothing happens and she is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pilothouse.data.epoch import publish_epoch
+from pilothouse.data.errors import AlreadyChampion, NoChampion, NothingToRollBack, WorkersNotReady
+from pilothouse.data.state import catalog, deployments, processes
+from pilothouse.data.state.deployments import Deployment
+from pilothouse.data.state.store import State
+from pilothouse.data.windows import Clock, utc_now
+from pilothouse.data.workspace import Workspace
+from pilothouse.ops.actors import Actor, Right, require
+
+PREPARE_WITHIN = timedelta(seconds=20)
+_LOOK_EVERY_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchProof:
+    """What a switch is known to have done on one service worker: when it began to answer with the new version."""
+
+    process_id: str
+    at: datetime
+    ms_after_flip: float
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """Promote and roll back the models of one workspace."""
+
+    workspace: Workspace
+    state: State
+    clock: Clock = utc_now
+    sleep: Callable[[float], None] = time.sleep
+
+    def promote(
+        self, actor: Actor, model: str, version: int, *, reason: str, expected_epoch: int | None = None
+    ) -> Deployment:
+        """Make `version` the champion of `model`; returns what was written, audit row included.
+
+        expected_epoch : the epoch on which the decision was made; None decides on the present one.
+        Raises AlreadyChampion, StaleDecision, WorkersNotReady (a live service worker could not load it), NotAllowed.
+        """
+        require(self.state, actor, Right.OPERATOR, "promote", model, self.clock)
+        return self._switch(actor, model, version, "promote", reason, expected_epoch)
+
+    def roll_back(
+        self,
+        actor: Actor,
+        model: str,
+        to: int | None = None,
+        *,
+        reason: str,
+        expected_epoch: int | None = None,
+    ) -> Deployment:
+        """Return to `to`, or to the champion before the present one. Raises NothingToRollBack, and what `promote` does."""
+        require(self.state, actor, Right.OPERATOR, "roll back", model, self.clock)
+        target = to if to is not None else self.rollback_target(model)
+        if target is None:
+            raise NothingToRollBack(model)
+        return self._switch(actor, model, target, "rollback", reason, expected_epoch)
+
+    def rollback_target(self, model: str) -> int | None:
+        """The version that a roll back returns to: the champion before the present one that was not itself rolled back."""
+        with self.state.read() as conn:
+            history = deployments.history(conn, model)
+        undone: set[int] = set()
+        for row in history:
+            if row.act == "rollback" and row.previous is not None:
+                undone.add(row.previous)
+        if not history:
+            return None
+        champion = history[0].version
+        earlier = [row.version for row in history if row.version != champion and row.version not in undone]
+        return earlier[0] if earlier else None
+
+    def proof(self, deployment_seq: int, flipped_at: datetime) -> tuple[SwitchProof, ...]:
+        """When each worker first answered with the deployment's version."""
+        with self.state.read() as conn:
+            found = processes.switches(conn, deployment_seq)
+        return tuple(
+            SwitchProof(process_id=s.process_id, at=s.at, ms_after_flip=(s.at - flipped_at).total_seconds() * 1000)
+            for s in found
+        )
+
+    def _switch(
+        self, actor: Actor, model: str, version: int, act: str, reason: str, expected_epoch: int | None
+    ) -> Deployment:
+        clicked_at = self.clock()
+        with self.state.read() as conn:
+            catalog.get_version(conn, model, version)
+            before = deployments.current(conn, model)
+        if before and before.version == version:
+            raise AlreadyChampion(model, version)
+        epoch = expected_epoch if expected_epoch is not None else before.seq if before else 0
+        self._prepare(model, version)
+        with self.state.write() as conn:
+            written = deployments.append(
+                conn, model=model, version=version, expected_epoch=epoch, act=act, actor=actor.name,
+                reason=reason, clicked_at=clicked_at, at=self.clock(),
+            )  # fmt: skip
+        publish_epoch(self.workspace.epoch_file, written.seq)
+        return written
+
+    def _prepare(self, model: str, version: int) -> None:
+        """Have every live service worker load and warm the version; returns once all have said so."""
+        if not self._workers():
+            return
+        with self.state.write() as conn:
+            asked = processes.request_preparation(conn, model, version, self.clock())
+        deadline = self.clock() + PREPARE_WITHIN
+        while True:
+            with self.state.read() as conn:
+                answers = {a.process_id: a for a in processes.acknowledgements(conn, asked.seq)}
+            live = self._workers()
+            failed = [a.detail for a in answers.values() if not a.ok]
+            ready = sum(process in answers and answers[process].ok for process in live)
+            if failed or self.clock() > deadline:
+                raise WorkersNotReady(model, version, ready, len(live), failed)
+            if ready == len(live):
+                return
+            self.sleep(_LOOK_EVERY_S)
+
+    def _workers(self) -> list[str]:
+        with self.state.read() as conn:
+            return [process.id for process in processes.live(conn, "service", self.clock())]
+
+
+def champion_version(state: State, model: str) -> int:
+    """The version of `model` that answers now. Raises UnknownModel or NoChampion."""
+    with state.read() as conn:
+        catalog.get_model(conn, model)
+        row = deployments.current(conn, model)
+    if row is None:
+        raise NoChampion(model)
+    return row.version
