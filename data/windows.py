@@ -67,6 +67,18 @@ class Window:
         return f"{self.start.isoformat()}/{self.end.isoformat()}"
 
 
+def parse_span(text: str) -> timedelta:
+    """The length that `7d`, `24h` or `8w` names. Raises InvalidWindow.
+
+    >>> parse_span("8w").days
+    56
+    """
+    found = _BACK.fullmatch(text.strip())
+    if not found or int(found[1]) == 0:
+        raise InvalidWindow(text)
+    return int(found[1]) * _UNIT[found[2]]
+
+
 def parse_window(text: str, data_end: datetime) -> Window:
     """The window that `text` names: `7d`, `24h`, `8w` back from `data_end`, or `START/END` in ISO 8601.
 
@@ -75,10 +87,7 @@ def parse_window(text: str, data_end: datetime) -> Window:
     >>> parse_window("7d", datetime(2026, 1, 8, tzinfo=UTC)).start.isoformat()
     '2026-01-01T00:00:00+00:00'
     """
-    back = _BACK.fullmatch(text.strip())
-    if back and int(back[1]) > 0:
-        return Window(data_end - int(back[1]) * _UNIT[back[2]], data_end)
     start, slash, end = text.partition("/")
     if not slash:
-        raise InvalidWindow(text)
+        return Window(data_end - parse_span(text), data_end)
     return Window(parse_time(start, "the window's start"), parse_time(end, "the window's end"))

@@ -7,34 +7,31 @@ come through here, so that they cannot differ.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import os
+import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import polars as pl
-
-from pilothouse.data.history.history import History
-from pilothouse.data.history.results import Event, EventKind, Rows
-from pilothouse.data.log.reader import PredictionLog
-from pilothouse.data.rollups.profile import Profile
+from pilothouse.data.errors import Unavailable
 from pilothouse.data.settings import Settings, load_settings
 from pilothouse.data.signature import Task
-from pilothouse.data.state import audit, catalog, deployments, processes, runs
+from pilothouse.data.state import audit, catalog, processes, runs
 from pilothouse.data.state.audit import AuditRow
-from pilothouse.data.state.catalog import ModelRow, VersionRow
-from pilothouse.data.state.deployments import Deployment
+from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.state.processes import ProcessRow
-from pilothouse.data.state.runs import LogLine, Run, RunState, Step
+from pilothouse.data.state.runs import LogLine, Run, Step
 from pilothouse.data.state.store import State
 from pilothouse.data.store import Store
-from pilothouse.data.windows import Clock, Window, as_utc, parse_window, utc_now
+from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.actors import Actor, local_operator
+from pilothouse.ops.model import ModelHandle, as_polars
 from pilothouse.ops.registry import Registry
-from pilothouse.ops.releases.switch import Releases, SwitchProof
+from pilothouse.ops.releases.switch import Releases
 
 DEMO_FILE = "demo.json"
 
@@ -43,9 +40,10 @@ DEMO_FILE = "demo.json"
 class DemoNote:
     """What the pages must say of a demo workspace: that its times were moved, and that its traffic is sped up."""
 
-    until: datetime
+    until: date
     shift_weeks: int
     sentence: str
+    live: bool
 
 
 class House:
@@ -56,8 +54,8 @@ class House:
         self.store = Store(workspace.store)
 
     @classmethod
-    def open(cls, path: Path | str, actor: Actor | None = None, clock: Clock = utc_now, **settings: object) -> House:
-        """The house in the workspace at `path`. Who can read its files is its local operator, unless `actor` says else."""
+    def open(cls, path: Path | str, actor: Actor | None = None, clock: Clock = utc_now, **settings: object) -> Self:
+        """The house in the workspace at `path`, for `actor`, or for the local operator that its files' reader is."""
         workspace = Workspace.open(path)
         loaded = load_settings(workspace.settings_file, **settings)
         return cls(workspace, loaded, actor or local_operator(), clock)
@@ -145,6 +143,29 @@ class House:
         with self.state.read() as conn:
             return audit.verify(conn)
 
+    def catch_up(self) -> None:
+        """Seal and fold whatever waits, here and now: for a workspace whose worker is not running.
+
+        Raises Unavailable with the reasons when something of it fails.
+        """
+        from pilothouse.ops.faults import Faults
+        from pilothouse.ops.holdings import Holdings
+        from pilothouse.ops.upkeep import Upkeep
+
+        faults, holdings = Faults(), Holdings(self.state, f"{socket.gethostname()}/{os.getpid()}", self.clock)
+        upkeep = Upkeep(self.workspace, self.state, self.settings, holdings, faults, self.clock, crash=lambda _: None)
+        try:
+            while upkeep.turn() and not faults.listing():
+                pass
+        finally:
+            holdings.release()
+        if faults.listing():
+            raise Unavailable("; ".join(faults.listing()))
+
+    def close(self) -> None:
+        """Let go of the state store. A house is usable again afterwards."""
+        self.state.close()
+
     @property
     def demo(self) -> DemoNote | None:
         """What to say of the demo's data; None in any other workspace."""
@@ -153,137 +174,8 @@ class House:
             return None
         facts = json.loads(file.read_text())
         return DemoNote(
-            until=datetime.fromisoformat(facts["until"]),
+            until=datetime.fromisoformat(facts["until"]).date(),
+            live=any(process.kind == "service" for process in self.processes()),
             shift_weeks=facts["shift_weeks"],
             sentence=facts["sentence"],
         )
-
-
-class ModelHandle:
-    """One model of a house: its past, and what can be done with it."""
-
-    def __init__(self, house: House, row: ModelRow) -> None:
-        self.house, self.row = house, row
-
-    @property
-    def name(self) -> str:
-        return self.row.name
-
-    @property
-    def task(self) -> Task:
-        return self.row.task
-
-    @property
-    def signature(self) -> Any:
-        return self.row.signature
-
-    @cached_property
-    def log(self) -> PredictionLog:
-        return PredictionLog(self.house.workspace, self.name, self.row.signature, self.row.label_policy)
-
-    @cached_property
-    def profile(self) -> Profile:
-        return Profile.load(self.house.workspace.reference(self.name, self.row.profile_id))
-
-    @cached_property
-    def history(self) -> History:
-        return History(
-            self.house.workspace, self.name, self.row.signature, self.profile, self.row.label_policy,
-            self.house.settings, self.log, self.house.clock,
-        )  # fmt: skip
-
-    def window(self, text: str) -> Window:
-        """`7d`, `24h`, `8w` back from the data's end, or `START/END`. Raises InvalidWindow."""
-        return parse_window(text, self.data_end() or self.house.clock())
-
-    def data_end(self) -> datetime | None:
-        return self.history.data_end()
-
-    def rows(self, window: Window, limit: int = 100) -> Rows:
-        return self.history.rows(window, limit)
-
-    @property
-    def versions(self) -> tuple[VersionRow, ...]:
-        """Newest first."""
-        with self.house.state.read() as conn:
-            return tuple(catalog.list_versions(conn, self.name))
-
-    @property
-    def deployments(self) -> tuple[Deployment, ...]:
-        """Every change of champion, newest first."""
-        with self.house.state.read() as conn:
-            return tuple(deployments.history(conn, self.name))
-
-    @property
-    def champion(self) -> VersionRow | None:
-        with self.house.state.read() as conn:
-            live = deployments.current(conn, self.name)
-            return catalog.get_version(conn, self.name, live.version) if live else None
-
-    @property
-    def epoch(self) -> int:
-        """The number a decision rests on: it changes with every promotion and roll back. 0 before the first."""
-        with self.house.state.read() as conn:
-            live = deployments.current(conn, self.name)
-        return live.seq if live else 0
-
-    def at(self, time: datetime) -> Deployment | None:
-        """Which version was live at `time`, since when, by whom and why; None when none was."""
-        with self.house.state.read() as conn:
-            return deployments.live_at(conn, self.name, as_utc(time))
-
-    def promote(self, version: int, *, reason: str, expected_epoch: int | None = None) -> Deployment:
-        """Make `version` the champion. See `Releases.promote`."""
-        return self.house.releases.promote(
-            self.house.actor, self.name, version, reason=reason, expected_epoch=expected_epoch
-        )
-
-    def rollback(self, to: int | None = None, *, reason: str, expected_epoch: int | None = None) -> Deployment:
-        """Return to the champion before this one, or to `to`. See `Releases.roll_back`."""
-        return self.house.releases.roll_back(
-            self.house.actor, self.name, to, reason=reason, expected_epoch=expected_epoch
-        )
-
-    def rollback_target(self) -> int | None:
-        return self.house.releases.rollback_target(self.name)
-
-    def switch_proof(self, deployment: Deployment) -> tuple[SwitchProof, ...]:
-        return self.house.releases.proof(deployment.seq, deployment.at)
-
-    def runs(self, limit: int = 50) -> tuple[Run, ...]:
-        return self.house.runs(self.name, limit)
-
-    def events(self, window: Window | None = None) -> tuple[Event, ...]:
-        """What happened to the model, newest first: registrations, promotions, roll backs, retrains."""
-        found = [*map(_deployment_event, self.deployments), *_retrain_events(self.runs())]
-        inside = [e for e in found if window is None or e.at in window]
-        return tuple(sorted(inside, key=lambda e: e.at, reverse=True))
-
-
-def _deployment_event(row: Deployment) -> Event:
-    kind = EventKind.ROLLBACK if row.act == "rollback" else EventKind.PROMOTE
-    title = f"v{row.version} rolled back to" if kind is EventKind.ROLLBACK else f"v{row.version} promoted"
-    return Event(
-        at=row.at, kind=kind, title=title, actor=row.actor, detail=row.reason,
-        audit_seq=row.audit_seq, version=row.version,
-    )  # fmt: skip
-
-
-def _retrain_events(found: Sequence[Run]) -> list[Event]:
-    return [
-        Event(
-            at=run.finished_at, kind=EventKind.RETRAIN, title=f"retrained: {run.verdict}", actor=run.requested_by,
-            version=run.version,
-        )
-        for run in found
-        if run.state is RunState.SUCCEEDED and run.finished_at is not None
-    ]  # fmt: skip
-
-
-def as_polars(frame: Any) -> pl.DataFrame:
-    """A polars frame from a polars, pandas or Arrow one."""
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    return pl.from_pandas(frame) if hasattr(frame, "iloc") else pl.DataFrame(frame)

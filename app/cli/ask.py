@@ -17,7 +17,8 @@ from pilothouse.app.cli.options import (
     print_json,
     print_table,
 )
-from pilothouse.ops.house import House, ModelHandle
+from pilothouse.ops.house import House
+from pilothouse.ops.model import ModelHandle
 
 audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
@@ -103,10 +104,7 @@ def report(
     print_table(
         f"{out}: {made.sampled_rows:,} of {made.rows:,} rows, {made.seconds:.1f} s",
         ("feature", "Evidently", "its value", "its threshold", "PSI", "ours", "why they part"),
-        [
-            (v.name, "drift" if v.drifted else "no drift", v.value, v.threshold, v.psi, v.state, v.why or None)
-            for v in made.verdicts
-        ],
+        [(v.feature, v.evidently, v.value, v.threshold, v.psi, v.ours, v.why or None) for v in made.features],
     )
 
 

@@ -18,22 +18,23 @@ from pilothouse.app.cli.options import (
 )
 from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.state.runs import RunState, StepState
-from pilothouse.ops.house import House, ModelHandle
+from pilothouse.ops.house import House
+from pilothouse.ops.model import ModelHandle
 
 _LOOK_EVERY_S = 0.3
 
 
 def retrain(
     name: str,
-    train_days: Annotated[int, typer.Option(help="Days to learn from.")] = 56,
-    judge_days: Annotated[int, typer.Option(help="Days after them, kept untouched to judge on.")] = 14,
+    train: Annotated[str, typer.Option(help="How long a span to learn from: 8w, 56d.")] = "8w",
+    judge: Annotated[str, typer.Option(help="How long a span after it, kept untouched, to judge on.")] = "2w",
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
     """Ask for a retraining of NAME. While one is under way, that one is followed instead."""
     house = open_house(workspace)
-    run = house[name].retrain(train_days=train_days, judge_days=judge_days)
+    run = house[name].retrain(train=train, judge=judge)
     if wait:
         run = _follow(house, run.id, quiet=as_json)
     if as_json:

@@ -33,7 +33,8 @@ def prediction_schema(signature: Signature) -> pa.Schema:
     """Columns of the prediction table, in order. The first four carry file statistics.
 
     Identity: (prediction_id, version, role); `model` is the table. `keys`: business keys as canonical JSON or null.
-    `score`: probability of the positive class for a binary task, null otherwise. `day`: the event day in UTC, the partition.
+    `score`: probability of the positive class for a binary task, null otherwise.
+    `day`: the event day in UTC, the partition.
     """
     return pa.schema(
         [
@@ -59,7 +60,7 @@ def prediction_schema(signature: Signature) -> pa.Schema:
 def label_schema(signature: Signature) -> pa.Schema:
     """Columns of the label table. Either `prediction_id` or `key` (canonical JSON) says whose label it is.
 
-    `observed_at`: when it became true; `recorded_at`: when we were told; `day`: the day of `recorded_at`, the partition.
+    `observed_at`: when it became true; `recorded_at`: when we were told; `day`: that of `recorded_at`, the partition.
     """
     return pa.schema(
         [

@@ -42,6 +42,10 @@ def current(conn: Connection, model: str) -> Deployment | None:
     return None if row is None else _deployment(row)
 
 
+def get(conn: Connection, seq: int) -> Deployment:
+    return _deployment(conn.execute(select(_t).where(_t.c.seq == seq)).one())
+
+
 def live_at(conn: Connection, model: str, time: datetime) -> Deployment | None:
     """The deployment that was in force at `time`, or None when nothing was."""
     query = select(_t).where(_t.c.model == model, _t.c.at <= time).order_by(_t.c.seq.desc()).limit(1)

@@ -21,7 +21,6 @@ from pilothouse.data.store import write_durably
 from pilothouse.data.windows import Window
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.house import DEMO_FILE, House
-from pilothouse.ops.upkeep import keep_up
 
 MODEL = "flights"
 DEFAULT_UNTIL = date(2013, 9, 24)
@@ -93,7 +92,7 @@ def build(house: House, until: date, say: Callable[[str], None]) -> None:
     step.done("registered it, with the two weeks after as its reference")
     logged = _log(house, frame, standpoint)
     step.done(f"scored and logged {logged:,} flights through the log's own door, labels as the flights landed")
-    keep_up(house)
+    house.catch_up()
     step.done("sealed them into the table and folded the roll-ups")
     _write_note(house.workspace, standpoint)
 
@@ -129,10 +128,13 @@ def _log(house: House, frame: pl.DataFrame, standpoint: Standpoint) -> int:
         at=pl.col("at") + standpoint.shift, landed=pl.col("landed") + standpoint.shift
     )
     handle = house[MODEL]
-    answered = past.rename({"flight_id": "id"}).select("id", "at", *flights.FEATURES, entity_id=pl.col("id"))
-    handle.log(answered, logged_at="at", caller="demo")
-    labels = past.drop_nulls("late").select(id="flight_id", label="late", observed_at="landed", recorded_at="landed")
-    handle.label(labels, source="demo")
+    asked = past.select("at", *flights.FEATURES, id="flight_id", entity_id="flight_id", logged_at="at")
+    handle.log(handle.predict(asked), caller="demo")
+    known = past.drop_nulls(flights.TARGET)
+    handle.label(
+        known.select(id="flight_id", label=flights.TARGET, observed_at="landed", recorded_at="landed"),
+        source="demo",
+    )
     return past.height
 
 

@@ -27,7 +27,7 @@ _LOOK_EVERY_S = 0.02
 class SwitchProof:
     """What a switch is known to have done on one service worker: when it began to answer with the new version."""
 
-    process_id: str
+    process: str
     at: datetime
     ms_after_flip: float
 
@@ -82,12 +82,13 @@ class Releases:
         earlier = [row.version for row in history if row.version != champion and row.version not in undone]
         return earlier[0] if earlier else None
 
-    def proof(self, deployment_seq: int, flipped_at: datetime) -> tuple[SwitchProof, ...]:
-        """When each worker first answered with the deployment's version."""
+    def proof(self, deployment_seq: int) -> tuple[SwitchProof, ...]:
+        """When each worker that was running then first answered with the deployment's version."""
         with self.state.read() as conn:
+            flipped_at = deployments.get(conn, deployment_seq).at
             found = processes.switches(conn, deployment_seq)
         return tuple(
-            SwitchProof(process_id=s.process_id, at=s.at, ms_after_flip=(s.at - flipped_at).total_seconds() * 1000)
+            SwitchProof(process=s.process_id, at=s.at, ms_after_flip=(s.at - flipped_at).total_seconds() * 1000)
             for s in found
         )
 

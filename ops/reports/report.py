@@ -21,19 +21,20 @@ from pilothouse.data.windows import Window
 SAMPLE_ROWS = 50_000
 _TIMEOUT_S = 600
 _SEED = 0
+DRIFT, NO_DRIFT = "drift", "no drift"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """One feature in Evidently's eyes and in ours. `why`: where the two part, a sentence; empty where they agree."""
 
-    name: str
+    feature: str
     method: str
     value: float
     threshold: float
-    drifted: bool
+    evidently: str
     psi: float | None
-    state: State
+    ours: State
     why: str
 
 
@@ -52,7 +53,7 @@ class EvidentlyReport:
     seconds: float
     html: str
     sha256: str
-    verdicts: tuple[Verdict, ...]
+    features: tuple[Verdict, ...]
 
 
 def make_report(
@@ -82,7 +83,7 @@ def make_report(
         seconds=time.perf_counter() - started,
         html=html,
         sha256=store.put(html.encode()),
-        verdicts=tuple(_verdict(found, ours[found["name"]]) for found in answer["features"] if found["name"] in ours),
+        features=tuple(_verdict(found, ours[found["name"]]) for found in answer["features"] if found["name"] in ours),
     )
 
 
@@ -117,13 +118,13 @@ def _verdict(found: dict[str, object], ours: FeatureDrift) -> Verdict:
     value, threshold = float(str(found["value"])), float(str(found["threshold"]))
     drifted = value >= threshold
     return Verdict(
-        name=ours.name,
+        feature=ours.name,
         method=str(found["method"]),
         value=value,
         threshold=threshold,
-        drifted=drifted,
+        evidently=DRIFT if drifted else NO_DRIFT,
         psi=ours.psi,
-        state=ours.state,
+        ours=ours.state,
         why=explain_difference(ours, str(found["method"]), value, threshold, drifted),
     )
 

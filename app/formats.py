@@ -1,0 +1,160 @@
+"""Figures and times as text: one style everywhere, made here and never by the browser's locale.
+
+A value that cannot be said (None, NaN) is an en dash, so that it is never mistaken for a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta, tzinfo
+
+from pilothouse.data.windows import Window
+
+NOTHING = "–"
+MINUS = "\u2212"
+
+
+def _said(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def count(value: float | None) -> str:
+    """
+    >>> count(336776)
+    '336,776'
+    """
+    return f"{value:,.0f}" if value is not None and _said(value) else NOTHING
+
+
+def compact(value: float | None) -> str:
+    """A count in at most four figures, for a tile.
+
+    >>> compact(10_720), compact(512), compact(3_400_000)
+    ('10.7 k', '512', '3.4 M')
+    """
+    if value is None or not _said(value):
+        return NOTHING
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if unit == 'k' else size):.1f} {unit}"
+    return count(value)
+
+
+def number(value: float | None, decimals: int = 3) -> str:
+    """
+    >>> number(0.6764), number(-0.02, 2), number(None)
+    ('0.676', '−0.02', '–')
+    """
+    return f"{value:.{decimals}f}".replace("-", MINUS) if value is not None and _said(value) else NOTHING
+
+
+def signed(value: float | None, decimals: int = 3) -> str:
+    """
+    >>> signed(0.0479), signed(-0.009)
+    ('+0.048', '−0.009')
+    """
+    return f"{value:+.{decimals}f}".replace("-", MINUS) if value is not None and _said(value) else NOTHING
+
+
+def share(value: float | None, decimals: int = 1) -> str:
+    """
+    >>> share(0.0423)
+    '4.2%'
+    """
+    return f"{100 * value:.{decimals}f}%".replace("-", MINUS) if value is not None and _said(value) else NOTHING
+
+
+def points(value: float | None, decimals: int = 1) -> str:
+    """A difference of two shares, in percentage points.
+
+    >>> points(-0.031)
+    '−3.1 pp'
+    """
+    said = value is not None and _said(value)
+    return f"{signed(100 * value, decimals)} pp" if value is not None and said else NOTHING
+
+
+def milliseconds(value: float | None) -> str:
+    """
+    >>> milliseconds(4.24), milliseconds(121.6)
+    ('4.2 ms', '122 ms')
+    """
+    if value is None or not _said(value):
+        return NOTHING
+    return f"{value:.1f} ms" if abs(value) < 10 else f"{value:,.0f} ms"
+
+
+def band(low: float | None, high: float | None, decimals: int = 3) -> str:
+    """
+    >>> band(0.661, 0.69)
+    '0.661 to 0.690'
+    """
+    return f"{number(low, decimals)} to {number(high, decimals)}" if _said(low) and _said(high) else NOTHING
+
+
+def duration(length: timedelta | None) -> str:
+    """
+    >>> duration(timedelta(seconds=41)), duration(timedelta(minutes=12, seconds=8)), duration(timedelta(weeks=8))
+    ('41 s', '12 min 8 s', '8 weeks')
+    """
+    if length is None:
+        return NOTHING
+    seconds = length.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.0f} h"
+    weeks, days = divmod(round(seconds / 86400), 7)
+    return f"{weeks} week{'s' if weeks > 1 else ''}" if weeks and not days else f"{round(seconds / 86400)} days"
+
+
+def day(time: datetime | None, zone: tzinfo) -> str:
+    """
+    >>> from datetime import UTC
+    >>> day(datetime(2026, 9, 2, tzinfo=UTC), UTC)
+    '2 Sep'
+    """
+    return f"{time.astimezone(zone):%-d %b}" if time else NOTHING
+
+
+def moment(time: datetime | None, zone: tzinfo) -> str:
+    """
+    >>> from datetime import UTC
+    >>> moment(datetime(2026, 9, 2, 7, 5, tzinfo=UTC), UTC)
+    '2 Sep 2026 07:05'
+    """
+    return f"{time.astimezone(zone):%-d %b %Y %H:%M}" if time else NOTHING
+
+
+def second(time: datetime | None, zone: tzinfo) -> str:
+    return f"{time.astimezone(zone):%-d %b %Y %H:%M:%S}" if time else NOTHING
+
+
+def span(window: Window, zone: tzinfo) -> str:
+    """A window in words; its last day is named, though the window ends before the day after.
+
+    >>> from datetime import UTC
+    >>> span(Window(datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 9, 15, tzinfo=UTC)), UTC)
+    '1 Sep to 14 Sep'
+    """
+    last = window.end - timedelta(microseconds=1)
+    if window.length <= timedelta(hours=36):
+        return f"{moment(window.start, zone)} to {last.astimezone(zone):%-d %b %H:%M}"
+    return f"{day(window.start, zone)} to {day(last, zone)}"
+
+
+def ago(time: datetime | None, now: datetime) -> str:
+    """
+    >>> from datetime import UTC
+    >>> ago(datetime(2026, 9, 2, tzinfo=UTC), datetime(2026, 9, 2, 0, 3, tzinfo=UTC))
+    '3 min ago'
+    """
+    if time is None:
+        return NOTHING
+    seconds = (now - time).total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return "just now"

@@ -1,0 +1,177 @@
+"""The house a notebook holds: the same as everywhere, with answers that show themselves."""
+
+from __future__ import annotations
+
+import base64
+import html
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import polars as pl
+
+from pilothouse.app.panel import Panel
+from pilothouse.app.panels import drift as drifts
+from pilothouse.app.panels import performance as performances
+from pilothouse.data.history.results import Drift, Performance
+from pilothouse.data.state import catalog
+from pilothouse.data.windows import Window
+from pilothouse.ops import house as ops
+from pilothouse.ops.model import ModelHandle
+from pilothouse.ops.reports.report import EvidentlyReport
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FRAME_HEIGHT_PX = 700
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer about the past: the value itself, its rows as a frame, and the panels that a page shows of it.
+
+    result : the frozen value (`pilothouse.data.history.results`). frame : one row a feature, metric or bucket.
+    url : the dashboard page that shows the same.
+    """
+
+    result: Any
+    frame: pl.DataFrame
+    panels: tuple[Panel, ...]
+    url: str
+
+    def to_pandas(self) -> pd.DataFrame:
+        return self.frame.to_pandas()
+
+    def to_html(self) -> str:
+        """All panels on one page that stands alone."""
+        return "\n".join(panel.to_html() for panel in self.panels)
+
+    def __repr__(self) -> str:
+        return "\n\n".join(str(panel) for panel in self.panels)
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        for panel in self.panels:
+            display(panel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportAnswer:
+    """Evidently's report: `html` the whole of it, `frame` its verdict on each feature beside ours."""
+
+    result: EvidentlyReport
+    frame: pl.DataFrame
+
+    @property
+    def html(self) -> str:
+        return self.result.html
+
+    @property
+    def seconds(self) -> float:
+        return self.result.seconds
+
+    @property
+    def features(self) -> tuple[Any, ...]:
+        return self.result.features
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report as an HTML file."""
+        file = Path(path)
+        file.write_text(self.result.html, encoding="utf-8")
+        return file
+
+    def to_pandas(self) -> pd.DataFrame:
+        return self.frame.to_pandas()
+
+    def __repr__(self) -> str:
+        made = self.result
+        return f"Evidently report, {made.window}: {made.sampled_rows:,} of {made.rows:,} rows, {made.seconds:.1f} s"
+
+    def _repr_html_(self) -> str:
+        """The report in a sandboxed frame, so that its scripts and styles cannot reach the notebook's."""
+        document = base64.b64encode(self.result.html.encode()).decode()
+        title = html.escape(repr(self), quote=True)
+        return (
+            f'<iframe title="{title}" sandbox="allow-scripts" width="100%" height="{_FRAME_HEIGHT_PX}" '
+            f'style="border:1px solid #8884" src="data:text/html;base64,{document}"></iframe>'
+        )
+
+
+class House(ops.House):
+    """A workspace and what can be done in it. `house[name]` is a model; showing the house lists them."""
+
+    def __getitem__(self, name: str) -> Model:
+        """Raises UnknownModel."""
+        with self.state.read() as conn:
+            return Model(self, catalog.get_model(conn, name))
+
+    def __repr__(self) -> str:
+        return f"House({self.workspace.root}): {', '.join(self.models()) or 'no models yet'}"
+
+    def page_url(self, page: str, **query: str) -> str:
+        """Where the dashboard shows it, if it runs on its usual port."""
+        return f"http://127.0.0.1:{self.settings.dashboard_port}/{page}?{urlencode(query)}"
+
+
+class Model(ModelHandle):
+    """One model. Windows are texts (`14d`, `8w`, `START/END`) or Window values."""
+
+    house: House
+
+    def drift(self, window: str | Window = "7d") -> Answer:
+        """Drift of every feature over the window, and week by week before it."""
+        chosen = self._window(window)
+        found = self.history.drift(chosen)
+        points = self.history.drift_trend(chosen, "day")
+        names = [feature.name for feature in found.features]
+        heat = drifts.heatmap(points, names, model=self.name, zone=self.house.settings.zone, every="day")
+        return self._answer(found, rows_of(found), (drifts.ranked(found), heat), window)
+
+    def performance(self, window: str | Window = "8w") -> Answer:
+        """Realized performance over the window, and its course week by week."""
+        chosen = self._window(window)
+        found = self.history.performance(chosen)
+        points = self.history.performance_trend(chosen, "week")
+        shared = {
+            "model": self.name, "within": chosen, "zone": self.house.settings.zone,
+            "events": self.events(chosen), "every": "week",
+        }  # fmt: skip
+        panels = (
+            performances.metric_trend(points, "roc_auc", **shared),
+            performances.said_and_happened(points, **shared),
+        )
+        return self._answer(found, rows_of(found), panels, window)
+
+    def report(self, window: str | Window = "14d") -> ReportAnswer:
+        """Evidently's full report of the window against the reference, made in a child process."""
+        made = super().report(self._window(window))
+        return ReportAnswer(result=made, frame=pl.DataFrame([asdict(feature) for feature in made.features]))
+
+    def _window(self, window: str | Window) -> Window:
+        return window if isinstance(window, Window) else self.window(window)
+
+    def _answer(
+        self, result: Drift | Performance, frame: pl.DataFrame, panels: tuple[Panel, ...], asked: str | Window
+    ) -> Answer:
+        url = self.house.page_url("model", model=self.name, range=str(asked))
+        return Answer(result=result, frame=frame, panels=panels, url=url)
+
+    def __repr__(self) -> str:
+        champion = self.champion
+        live = f"champion v{champion.version}" if champion else "no champion"
+        return f"Model({self.name}): {self.task}, {len(self.row.signature.features)} features, {live}"
+
+
+def rows_of(result: Drift | Performance) -> pl.DataFrame:
+    """One row a feature, or one a metric."""
+    if isinstance(result, Drift):
+        return pl.DataFrame([asdict(feature) for feature in result.features], infer_schema_length=None)
+    rows = [{"metric": name} | asdict(metric) for name, metric in result.metrics.items()]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def open_house(workspace: str | Path) -> House:
+    """The house of the dashboard: the workspace that it was started for."""
+    return House.open(workspace)

@@ -1,0 +1,70 @@
+"""The dashboard's entry: what every page shares. Run by `streamlit run`, never imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pilothouse.app import markup, sentences, session
+from pilothouse.app.theme import CSS_FILE
+
+_STATIC = Path(__file__).resolve().parent / "static"
+
+
+def _sidebar() -> None:
+    with st.sidebar:
+        names = session.house().models()
+        if names:
+            # Bound here, in the entry script, so that they outlive a change of page; the URL holds the shown text.
+            st.selectbox("Model", names, key="model", bind="query-params")
+        st.selectbox(
+            "Time range", session.range_options(), index=session.PRESETS.index(session.DEFAULT_RANGE), key="range",
+            bind="query-params", help="For every page. A sideways drag on a chart over time sets it too.",
+        )  # fmt: skip
+        if session.range_text() not in session.PRESETS:
+            st.button("Back to 14 days", icon=":material/undo:", on_click=_reset_range, width="stretch")
+        st.toggle("UTC", key="utc", help="Show all times in UTC: for incidents across zones.")
+        if names:
+            _data_note()
+        _demo_note()
+
+
+def _reset_range() -> None:
+    st.session_state["range"] = session.DEFAULT_RANGE
+
+
+def _data_note() -> None:
+    face = session.model()
+    note = sentences.data_note(face.data_end(), face.history.watermark(), session.zone(), session.zone_name())
+    st.html(markup.tag("p", note, kind="ph-sidenote"))
+
+
+def _demo_note() -> None:
+    demo = session.house().demo
+    if demo is not None:
+        st.html(markup.tag("p", markup.join([markup.tag("b", "Demo. "), demo.sentence]), kind="ph-sidenote"))
+
+
+def _say_flash() -> None:
+    text = st.session_state.pop("flash", None)
+    if text:
+        st.toast(text, icon=":material/check:")
+
+
+def main() -> None:
+    st.set_page_config(page_title="Pilothouse", page_icon=str(_STATIC / "icon.svg"), layout="wide")
+    st.html(CSS_FILE)
+    st.logo(str(_STATIC / "logo.svg"), icon_image=str(_STATIC / "icon.svg"))
+    places = {
+        "Monitor": [session.page("fleet"), session.page("model")],
+        "Operate": [session.page("releases"), session.page("retrain")],
+    }
+    here = st.navigation(places)
+    session.follow()
+    _sidebar()
+    _say_flash()
+    here.run()
+
+
+main()

@@ -1,0 +1,144 @@
+"""What every figure shares: its frame, its time axis, the events on it. Figures are one dict, colours by meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from pilothouse.app.markup import in_figure
+from pilothouse.app.theme import Colour
+from pilothouse.data.history.results import Event, EventKind
+from pilothouse.data.windows import Window
+
+Trace = dict[str, Any]
+
+HEIGHT = 260
+_NAMED_EVENTS = 5
+_SYMBOL = {EventKind.PROMOTE: "▲", EventKind.ROLLBACK: "↶", EventKind.REGISTER: "◇"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What the figures of one page share. within : the span drawn. every : the bucket (hour, day or week). events : what
+    happened to the model. focus : the time range the page speaks of, softly marked where a longer span is drawn."""
+
+    model: str
+    within: Window
+    zone: tzinfo
+    every: str = "week"
+    events: tuple[Event, ...] = ()
+    focus: Window | None = None
+
+    def code(self, question: str) -> str:
+        """Python that asks the same."""
+        return (
+            f'house["{self.model}"].history.{question}(house["{self.model}"].window("{self.within}"), "{self.every}")'
+        )
+
+    def middle(self, bucket: Window) -> str:
+        return local(bucket.start + bucket.length / 2, self.zone)
+
+
+def local(time: datetime, zone: tzinfo) -> str:
+    """Wall-clock time without a zone, in ISO 8601: Plotly has no zones, so times are converted before they are drawn."""
+    return time.astimezone(zone).replace(tzinfo=None).isoformat()
+
+
+def axis(**given: object) -> dict[str, Any]:
+    quiet: dict[str, Any] = {"zeroline": False, "fixedrange": True, "automargin": True}
+    quiet["tickfont"] = {"color": Colour.MUTED, "size": 11}
+    return quiet | given
+
+
+def value_axis(**given: object) -> dict[str, Any]:
+    return axis(showgrid=True, gridcolor=Colour.GRID, nticks=6, **given)
+
+
+def frame(*, height: int = HEIGHT, **given: Any) -> dict[str, Any]:
+    """The layout all figures start from: legend on top left, one hover line, no title inside."""
+    layout: dict[str, Any] = {
+        "height": height,
+        "margin": {"l": 8, "r": 12, "t": 30, "b": 8},
+        "hovermode": "x unified",
+        "hoverlabel": {"font": {"size": 12}},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"size": 12, "color": Colour.MUTED},
+        "xaxis": axis(showgrid=False),
+        "yaxis": value_axis(),
+    }
+    return layout | given
+
+
+def timed(traces: list[Trace], view: View, *, shapes: Sequence[Trace] = (), **given: Any) -> dict[str, Any]:
+    """A figure over time: x is wall-clock time, events are dotted lines, the focus a soft band; a sideways drag selects."""
+    shown = sorted((e for e in view.events if e.at in view.within), key=lambda e: e.at)
+    span = [local(view.within.start, view.zone), local(view.within.end, view.zone)]
+    dates = {"type": "date", "range": span, "tickformat": "%-d %b", "nticks": 9, "hoverformat": "%a %-d %b %H:%M"}
+    focus = [_focus(view.focus, view.zone)] if view.focus else []
+    layout = frame(
+        xaxis=axis(showgrid=False, **dates),
+        yaxis9={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+        dragmode="select",
+        selectdirection="h",
+        newselection={"line": {"color": Colour.CURRENT, "width": 1}},
+        shapes=[*focus, *shapes, *(_line(event, view.zone) for event in shown)],
+        annotations=[_name(event, view.zone) for event in shown[-_NAMED_EVENTS:]],
+    )
+    return {"data": [*traces, *_handles(shown, view.zone)], "layout": layout | given}
+
+
+def _focus(window: Window, zone: tzinfo) -> Trace:
+    return {
+        "type": "rect", "xref": "x", "yref": "paper", "y0": 0, "y1": 1, "layer": "below", "line": {"width": 0},
+        "x0": local(window.start, zone), "x1": local(window.end, zone), "fillcolor": Colour.STABLE, "opacity": 0.6,
+    }  # fmt: skip
+
+
+def _line(event: Event, zone: tzinfo) -> Trace:
+    at = local(event.at, zone)
+    line = {"color": Colour.MUTED, "width": 1, "dash": "dot"}
+    return {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line}
+
+
+def _name(event: Event, zone: tzinfo) -> Trace:
+    text = f"{_SYMBOL.get(event.kind, '·')} {in_figure(event.title)}"
+    return {
+        "x": local(event.at, zone), "y": 1, "xref": "x", "yref": "paper", "text": text, "showarrow": False,
+        "xanchor": "left", "yanchor": "top", "xshift": 3, "font": {"size": 11, "color": Colour.MUTED},
+    }  # fmt: skip
+
+
+def _handles(events: Sequence[Event], zone: tzinfo) -> list[Trace]:
+    """Unseen marks on the event lines: they carry the words for the pointer, and the audit row for a click."""
+    if not events:
+        return []
+    words = [in_figure(f"{e.title} · {e.actor}{' · ' + e.detail if e.detail else ''}") for e in events]
+    return [
+        {
+            "type": "scatter", "mode": "markers", "x": [local(e.at, zone) for e in events], "y": [0.97] * len(events),
+            "yaxis": "y9", "marker": {"size": 14, "opacity": 0, "color": Colour.MUTED}, "text": words,
+            "customdata": [["event", e.audit_seq] for e in events], "hovertemplate": "%{text}<extra></extra>",
+            "showlegend": False, "name": "events",
+        }
+    ]  # fmt: skip
+
+
+def line(x: list[str], y: Sequence[float | None], name: str, colour: str, **given: Any) -> Trace:
+    drawn: Trace = {"type": "scatter", "mode": "lines", "x": x, "y": list(y), "name": in_figure(name)}
+    drawn["line"] = {"color": colour, "width": 2} | given.pop("line", {})
+    return drawn | given
+
+
+def band(x: list[str], low: Sequence[float | None], high: Sequence[float | None], colour: str, name: str) -> Trace:
+    """A filled band. Its points go up along `high` and back along `low`; buckets without a band are left out."""
+    known = [(at, a, b) for at, a, b in zip(x, low, high, strict=True) if a is not None and b is not None]
+    there, back = known, known[::-1]
+    return {
+        "type": "scatter", "mode": "lines", "x": [p[0] for p in there] + [p[0] for p in back],
+        "y": [p[2] for p in there] + [p[1] for p in back], "fill": "toself", "fillcolor": colour, "opacity": 0.16,
+        "line": {"width": 0}, "hoverinfo": "skip", "name": in_figure(name), "showlegend": bool(known),
+    }  # fmt: skip

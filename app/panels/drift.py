@@ -1,0 +1,260 @@
+"""What has changed in the inputs: a map of feature and time, the ranked table, and one feature's two shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import tzinfo
+
+from pilothouse.app import formats, markup
+from pilothouse.app.markup import in_figure
+from pilothouse.app.panel import Panel, Table
+from pilothouse.app.panels import charts
+from pilothouse.app.theme import DARK, LIGHT, Colour
+from pilothouse.data.history.results import Bin, Distribution, Drift, DriftPoint, FeatureDrift, State
+from pilothouse.data.signature import NUMERIC
+
+EDGES = (0.1, 0.2, 0.4)
+"""Upper edges of the PSI bands, the same on every page: stable, watch, drift, far off."""
+BANDS = (
+    (Colour.STABLE, "stable, below 0.1"),
+    (Colour.BAND_WATCH, "watch, 0.1 to 0.2"),
+    (Colour.BAND_DRIFT, "drift, 0.2 to 0.4"),
+    (Colour.BAND_FAR, "far off, 0.4 and more"),
+)
+_LONGEST = 24
+
+
+def psi_band(value: float | None) -> int | None:
+    """Which band a PSI lies in, 0 to 3; None when there are too few rows to say.
+
+    >>> psi_band(0.05), psi_band(0.2), psi_band(1.3), psi_band(None)
+    (0, 2, 3, None)
+    """
+    return None if value is None else sum(value >= edge for edge in EDGES)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+
+
+def _colorscale() -> list[list[object]]:
+    steps: list[list[object]] = []
+    for place, (colour, _) in enumerate(BANDS):
+        steps += [[place / 4, colour], [(place + 1) / 4, colour]]
+    return steps
+
+
+def heatmap(
+    points: Sequence[DriftPoint], features: Sequence[str], view: charts.View, selected: tuple[str, int] | None = None
+) -> Panel:
+    """PSI of each feature in each bucket, as bands with fixed edges. An empty cell had too few rows to say.
+
+    features : those to show, worst first. selected : the feature and the bucket's place that the page shows beside it.
+    """
+    columns = ("start", "end", "rows", *features)
+    rows = tuple((p.window.start, p.window.end, p.rows, *(p.psi.get(f) for f in features)) for p in points)
+    panel = Panel(
+        name=f"{view.model}-drift-map",
+        title=f"PSI by feature and {view.every}",
+        rows=Table(columns=columns, rows=rows),
+        code=view.code("drift_trend"),
+    )
+    if all(p.psi.get(f) is None for p in points for f in features):
+        words = "Too few rows in each bucket to compare with the reference. Choose a longer bucket or time range."
+        return replace(panel, empty=words)
+    answer = _map_answer(points, features, view.zone)
+    spec = {"data": [_cells(points, features), _clicks(points, features, view.zone)]}
+    layout = _map_layout(points, features, view.zone) | {"shapes": _mark(features, selected)}
+    alt = f"PSI of {len(features)} features of {view.model} by {view.every}. {answer}"
+    return replace(panel, answer=answer, spec=spec | {"layout": layout}, alt=alt)
+
+
+def _cells(points: Sequence[DriftPoint], features: Sequence[str]) -> charts.Trace:
+    return {
+        "type": "heatmap", "z": [[psi_band(p.psi.get(f)) for p in points] for f in features], "zmin": -0.5, "zmax": 3.5,
+        "colorscale": _colorscale(), "showscale": False, "xgap": 2, "ygap": 2, "hoverinfo": "skip",
+    }  # fmt: skip
+
+
+def _clicks(points: Sequence[DriftPoint], features: Sequence[str], zone: tzinfo) -> charts.Trace:
+    # A heatmap answers no click: an unseen square on each cell does.
+    squares = [(place, row) for row in range(len(features)) for place in range(len(points))]
+    return {
+        "type": "scatter", "mode": "markers", "x": [place for place, _ in squares], "y": [row for _, row in squares],
+        "marker": {"symbol": "square", "size": 17, "opacity": 0, "color": Colour.MUTED},
+        "customdata": [["cell", features[row], place] for place, row in squares],
+        "text": [_cell_words(features[row], points[place], zone) for place, row in squares],
+        "hovertemplate": "%{text}<extra></extra>", "showlegend": False,
+    }  # fmt: skip
+
+
+def _map_layout(points: Sequence[DriftPoint], features: Sequence[str], zone: tzinfo) -> dict[str, object]:
+    days = [formats.day(p.window.start, zone) for p in points]
+    names = [in_figure(_short(f)) for f in features]
+    step = max(1, round(len(points) / 9))
+    across, down = list(range(len(points))), list(range(len(features)))
+    edge = 0.5
+    return charts.frame(
+        height=56 + 25 * len(features),
+        hovermode="closest",
+        clickmode="event+select",
+        dragmode=False,
+        margin={"l": 8, "r": 8, "t": 6, "b": 8},
+        xaxis=charts.axis(
+            showgrid=False, tickvals=across[::step], ticktext=days[::step], range=[-edge, len(points) - edge]
+        ),
+        yaxis=charts.axis(showgrid=False, tickvals=down, ticktext=names, range=[len(features) - edge, -edge]),
+    )
+
+
+def _cell_words(feature: str, point: DriftPoint, zone: tzinfo) -> str:
+    psi = point.psi.get(feature)
+    value = f"PSI {formats.number(psi, 2)}" if psi is not None else "too few rows to say"
+    return in_figure(f"{feature} · {formats.span(point.window, zone)} · {value} · {formats.count(point.rows)} rows")
+
+
+def _mark(features: Sequence[str], selected: tuple[str, int] | None) -> list[charts.Trace]:
+    if selected is None or selected[0] not in features:
+        return []
+    row, column = features.index(selected[0]), selected[1]
+    box = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+    return [{"type": "rect", "line": {"color": Colour.INK, "width": 2}} | box]
+
+
+def _map_answer(points: Sequence[DriftPoint], features: Sequence[str], zone: tzinfo) -> str:
+    last = points[-1].psi
+    off = [f for f in features if (psi_band(last.get(f)) or 0) >= 2]
+    if not off:
+        return "No feature is beyond 0.2 in the last bucket."
+    first = next(p for p in points if any((psi_band(p.psi.get(f)) or 0) >= 2 for f in off))
+    names = ", ".join(off[:3]) + (f" and {len(off) - 3} more" if len(off) > 3 else "")
+    return f"Beyond 0.2 in the last bucket: {names}; the first of them since {formats.day(first.window.start, zone)}."
+
+
+def legend() -> markup.Html:
+    """The bands in words, for under the map."""
+    return markup.tag(
+        "div", markup.join(_swatch(place, words) for place, (_, words) in enumerate(BANDS)), kind="ph-legend"
+    )
+
+
+def _swatch(place: int, words: str) -> markup.Html:
+    colour = BANDS[place][0]
+    square = markup.tag("i", style=f"background:light-dark({LIGHT[colour]},{DARK[colour]})")
+    return markup.tag("span", markup.join([square, words]))
+
+
+def ranked(drift: Drift, limit: int = 20, search: str = "") -> Panel:
+    """The features of a window, worst first: only rows (`table` draws them)."""
+    columns = ("feature", "state", "psi", "ks", "ks_p", "wasserstein", "jensen_shannon", "missing", "reference_missing", "new_share", "impact", "rows", "reason")  # fmt: skip
+    found = [f for f in drift.features if search.lower() in f.name.lower()][:limit]
+    rows = tuple(
+        (f.name, f.state.value, f.psi, f.ks, f.ks_p, f.wasserstein, f.jensen_shannon, f.missing, f.reference_missing, f.new_share, f.impact, f.rows, f.reason)
+        for f in found
+    )  # fmt: skip
+    return Panel(
+        name=f"{drift.model}-drift",
+        title="Features, most drifted first",
+        answer=drift_answer(drift),
+        rows=Table(columns=columns, rows=rows),
+        empty="" if rows else "No feature has this in its name.",
+        code=f'house["{drift.model}"].drift("{drift.window}")',
+    )
+
+
+def drift_answer(drift: Drift) -> str:
+    """How many features moved, in one sentence."""
+    critical = [f for f in drift.features if f.state is State.CRITICAL]
+    watch = [f for f in drift.features if f.state is State.WATCH]
+    if not drift.rows:
+        return "No predictions in this range."
+    if not critical and not watch:
+        return f"None of {len(drift.features)} features has moved away from the reference."
+    named = ", ".join(f.name for f in (critical or watch)[:3])
+    return (
+        f"{len(critical)} of {len(drift.features)} features drift and {len(watch)} are on watch; most of all {named}."
+    )
+
+
+def table(drift: Drift, limit: int = 20, search: str = "") -> markup.Html:
+    """The ranked features as a table, the reason of each state in words."""
+    found = [f for f in drift.features if search.lower() in f.name.lower()][:limit]
+    head = ("Feature", "State", "PSI", "KS", "Missing", "New values", "Why")
+    return markup.table(head, [_table_row(f) for f in found], right=(3, 4, 5))
+
+
+def _table_row(f: FeatureDrift) -> list[object]:
+    missing = formats.share(f.missing)
+    if f.missing is not None and abs(f.missing - f.reference_missing) >= 0.005:
+        missing = f"{missing} (ref. {formats.share(f.reference_missing)})"
+    new = formats.NOTHING if f.kind in NUMERIC else formats.share(f.new_share)
+    psi = markup.bar(f.psi, EDGES[-1], f.state, formats.number(f.psi, 2))
+    name, why = markup.tag("span", f.name, kind="ph-name"), markup.tag("span", f.reason, kind="ph-quiet")
+    return [name, markup.chip(f.state), psi, formats.number(f.ks, 2), missing, new, why]
+
+
+def overlay(distribution: Distribution, view: charts.View) -> Panel:
+    """One feature's distribution: the reference as a grey fill, the bucket as one accent line (or bars for categories)."""
+    title = f"{distribution.feature}, {formats.span(distribution.window, view.zone)}"
+    columns = ("bin", "left", "right", "reference", "current")
+    rows = tuple((b.label, b.left, b.right, b.reference, b.current) for b in distribution.bins)
+    window = f'house["{view.model}"].window("{distribution.window}")'
+    panel = Panel(
+        name=f"{view.model}-distribution",
+        title=title,
+        rows=Table(columns=columns, rows=rows),
+        code=f'house["{view.model}"].history.distribution({distribution.feature!r}, {window})',
+    )
+    if not distribution.rows or not distribution.bins:
+        return replace(panel, empty="No rows of this feature in this bucket. Choose another one.")
+    stepped = distribution.kind in NUMERIC and all(b.left is not None for b in distribution.bins)
+    spec = _steps(distribution.bins) if stepped else _bars(distribution.bins)
+    answer = _overlay_answer(distribution)
+    return replace(panel, answer=answer, spec=spec, alt=f"Distribution of {title}. {answer}")
+
+
+def _steps(bins: Sequence[Bin]) -> dict[str, object]:
+    edges = [b.left for b in bins] + [bins[-1].right]
+
+    def stair(shares: list[float]) -> list[float]:
+        return [*shares, shares[-1]]
+
+    step = {"shape": "hv"}
+    reference = charts.line(
+        [], stair([b.reference for b in bins]), "reference", Colour.REFERENCE, line=step | {"width": 0}
+    )
+    current = charts.line([], stair([b.current for b in bins]), "current", Colour.CURRENT, line=step)
+    reference |= {"x": edges, "fill": "tozeroy", "fillcolor": Colour.REFERENCE, "opacity": 0.75}
+    current |= {"x": edges}
+    axis = charts.value_axis(tickformat=".0%", hoverformat=".1%", rangemode="tozero")
+    return {"data": [reference, current], "layout": charts.frame(yaxis=axis, dragmode=False)}
+
+
+def _bars(bins: Sequence[Bin]) -> dict[str, object]:
+    labels = [in_figure(_short(b.label)) for b in bins]
+    place = list(range(len(bins)))
+    reference = {"type": "bar", "x": place, "y": [b.reference for b in bins], "name": "reference"}
+    current = {"type": "bar", "x": place, "y": [b.current for b in bins], "name": "current"}
+    data = [
+        reference | {"marker": {"color": Colour.REFERENCE}, "opacity": 0.75, "customdata": labels},
+        current | {"marker": {"color": Colour.CURRENT}, "width": 0.34, "customdata": labels},
+    ]
+    layout = charts.frame(
+        barmode="overlay",
+        bargap=0.25,
+        dragmode=False,
+        xaxis=charts.axis(showgrid=False, tickvals=place, ticktext=labels),
+        yaxis=charts.value_axis(tickformat=".0%", hoverformat=".1%", rangemode="tozero"),
+    )
+    return {"data": data, "layout": layout}
+
+
+def _overlay_answer(distribution: Distribution) -> str:
+    before, now = distribution.reference_mean, distribution.current_mean
+    if before is not None and now is not None:
+        means = f"Mean {formats.number(now, 2)}, in the reference {formats.number(before, 2)}"
+        return f"{means}; {formats.count(distribution.rows)} rows."
+    most = max(distribution.bins, key=lambda b: abs(b.current - b.reference))
+    change = formats.points(most.current - most.reference)
+    return f"Largest change: {most.label}, {change}; {formats.count(distribution.rows)} rows."

@@ -1,0 +1,148 @@
+"""Whether a model is right: its metrics over time, what it says against what happens, how much of that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pilothouse.app import formats
+from pilothouse.app.panel import Panel, Table
+from pilothouse.app.panels import charts
+from pilothouse.app.theme import Colour
+from pilothouse.data.history.results import Metric, TrendPoint
+
+METRIC_NAMES = {"roc_auc": "ROC AUC", "log_loss": "log-loss", "brier": "Brier score"}
+_NO_LABELS = (
+    "No labels yet in this range. They are sent to /models/{model}/feedback by prediction id or business key, "
+    "and stand here as soon as the worker has folded them."
+)
+
+
+def _metric(point: TrendPoint, name: str) -> Metric:
+    return point.metrics.get(name) or Metric(value=None, reason="not measured")
+
+
+def _rows(points: Sequence[TrendPoint]) -> Table:
+    names = sorted({name for p in points for name in p.metrics})
+    columns = ("start", "end", "version", "rows", "labelled", "coverage", "mature", *names)
+    rows = tuple(
+        (p.window.start, p.window.end, p.version, p.rows, p.labelled, p.coverage, p.mature)
+        + tuple(_metric(p, name).value for name in names)
+        for p in points
+    )
+    return Table(columns=columns, rows=rows)
+
+
+def _split(
+    points: Sequence[TrendPoint], values: Sequence[float | None]
+) -> tuple[list[float | None], list[float | None]]:
+    """Values of mature buckets, and those of immature ones joined to the last mature one so that the line holds together."""
+    mature = [v if p.mature else None for p, v in zip(points, values, strict=True)]
+    young: list[float | None] = [None if p.mature else v for p, v in zip(points, values, strict=True)]
+    for place in range(1, len(points)):
+        if not points[place].mature and points[place - 1].mature:
+            young[place - 1] = values[place - 1]
+    return mature, young
+
+
+def _one_line(points: Sequence[TrendPoint], metric: str, view: charts.View) -> list[charts.Trace]:
+    x, found = [view.middle(p.window) for p in points], [_metric(p, metric) for p in points]
+    mature, young = _split(points, [m.value for m in found])
+    name = METRIC_NAMES.get(metric, metric)
+    lines = [charts.line(x, mature, name, Colour.CURRENT, mode="lines+markers", marker={"size": 5})]
+    if any(v is not None for v in young):
+        dotted = {"dash": "dot"}
+        lines.append(charts.line(x, young, "labels still arriving", Colour.REFERENCE, line=dotted))
+    return [charts.band(x, [m.low for m in found], [m.high for m in found], Colour.CURRENT, "95 % band"), *lines]
+
+
+def _line_a_version(points: Sequence[TrendPoint], metric: str, view: charts.View) -> list[charts.Trace]:
+    versions = sorted({p.version for p in points if p.version is not None})
+    colours = [Colour.REFERENCE] * max(0, len(versions) - 2) + [Colour.TRUTH, Colour.CURRENT][-min(2, len(versions)) :]
+    lines = []
+    for version, colour in zip(versions, colours, strict=True):
+        mine = [p for p in points if p.version == version]
+        x, found = [view.middle(p.window) for p in mine], [_metric(p, metric) for p in mine]
+        lines.append(
+            charts.band(x, [m.low for m in found], [m.high for m in found], colour, "band") | {"showlegend": False}
+        )
+        style: dict[str, Any] = {"mode": "lines+markers", "marker": {"size": 6}}
+        lines.append(charts.line(x, [m.value for m in found], f"version {version}", colour, **style))
+    return lines
+
+
+def _trend_answer(points: Sequence[TrendPoint], metric: str) -> str:
+    known = [(p, m.value) for p in points if (m := _metric(p, metric)).value is not None]
+    if len(known) < 2:
+        return ""
+    best = max(known, key=lambda pair: pair[1] or 0.0) if metric == "roc_auc" else min(known, key=lambda p: p[1] or 0.0)
+    last = known[-1][1]
+    return f"Last bucket {formats.number(last)}; best in view {formats.number(best[1])}."
+
+
+def metric_trend(points: Sequence[TrendPoint], metric: str, view: charts.View) -> Panel:
+    """One metric over time with its 95 % band; buckets whose labels are still arriving are grey.
+
+    points : buckets in order, of all versions together or of several.
+    """
+    title = f"{METRIC_NAMES.get(metric, metric)} by {view.every}"
+    panel = _panel(f"{metric}-trend", title, points, view)
+    if all(_metric(p, metric).value is None for p in points):
+        return replace(panel, empty=_NO_LABELS.format(model=view.model))
+    apart = any(p.version is not None for p in points)
+    traces = (_line_a_version if apart else _one_line)(points, metric, view)
+    spec = charts.timed(traces, view, yaxis=charts.value_axis(tickformat=".3~f", hoverformat=".3f"))
+    answer = "" if apart else _trend_answer(points, metric)
+    return replace(panel, answer=answer, spec=spec, alt=f"{title} of {view.model}. {answer}")
+
+
+def _panel(name: str, title: str, points: Sequence[TrendPoint], view: charts.View) -> Panel:
+    code = view.code("performance_trend")
+    return Panel(name=f"{view.model}-{name}", title=title, rows=_rows(points), code=code)
+
+
+def said_and_happened(points: Sequence[TrendPoint], view: charts.View) -> Panel:
+    """Calibration in the large: the mean score against the share that came true, bucket by bucket."""
+    title = "What it says against what happens"
+    panel = _panel("calibration", title, points, view)
+    said = [_metric(p, "mean_score").value for p in points]
+    happened = [_metric(p, "positive_rate").value for p in points]
+    if all(v is None for v in happened):
+        return replace(panel, empty=_NO_LABELS.format(model=view.model))
+    x = [view.middle(p.window) for p in points]
+    traces = [
+        charts.line(x, happened, "came true", Colour.TRUTH),
+        charts.line(x, said, "mean score", Colour.CURRENT, line={"dash": "dash"}),
+    ]
+    spec = charts.timed(traces, view, yaxis=_share_axis(rangemode="tozero"))
+    answer = _gap(points)
+    return replace(panel, answer=answer, spec=spec, alt=f"{title} for {view.model}. {answer}")
+
+
+def _share_axis(**given: object) -> dict[str, Any]:
+    return charts.value_axis(tickformat=".0%", hoverformat=".1%", **given)
+
+
+def _gap(points: Sequence[TrendPoint]) -> str:
+    for p in reversed(points):
+        said, happened = _metric(p, "mean_score").value, _metric(p, "positive_rate").value
+        if p.mature and said is not None and happened is not None:
+            return f"Last full bucket: it said {formats.share(said)}, {formats.share(happened)} came true."
+    return ""
+
+
+def coverage(points: Sequence[TrendPoint], view: charts.View) -> Panel:
+    """Share of rows whose label is known. Every metric speaks for these rows only."""
+    panel = _panel("coverage", "Label coverage", points, view)
+    rows, labelled = sum(p.rows for p in points), sum(p.labelled for p in points)
+    if not rows:
+        return replace(panel, empty="No predictions in this range. Choose a longer one.")
+    x = [view.middle(p.window) for p in points]
+    mature, young = _split(points, [p.coverage for p in points])
+    traces = [charts.line(x, mature, "labelled share", Colour.TRUTH)]
+    if any(v is not None for v in young):
+        traces.append(charts.line(x, young, "labels still arriving", Colour.REFERENCE, line={"dash": "dot"}))
+    spec = charts.timed(traces, view, yaxis=_share_axis(range=[0, 1.04]))
+    answer = f"{formats.share(labelled / rows)} of {formats.count(rows)} rows in view have a label."
+    return replace(panel, answer=answer, spec=spec, alt=f"Label coverage of {view.model}. {answer}")

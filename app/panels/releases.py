@@ -1,0 +1,226 @@
+"""Champion against challenger: the scorecard the gate read, its verdict in words, and the proof of a switch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, tzinfo
+from typing import Any
+
+from pilothouse.app import formats, markup
+from pilothouse.app.faces import Scorecard, Switched
+from pilothouse.app.panel import Panel, Table
+from pilothouse.data.history.results import Performance
+from pilothouse.data.measures.compare import Comparison
+from pilothouse.data.state.audit import AuditRow
+from pilothouse.data.state.catalog import VersionRow
+from pilothouse.data.state.deployments import Deployment
+from pilothouse.data.windows import Window
+
+# How a metric is read: its name, and whether more of it is better.
+_METRICS = (("roc_auc", "ROC AUC", True), ("log_loss", "log-loss", False), ("brier", "Brier score", False))
+_VERDICT = {
+    "promote": ("healthy", "Gate: promote", "✓"),
+    "keep": ("critical", "Gate: keep the champion", "●"),
+    "wait": ("watch", "Gate: wait", "▲"),
+}
+
+
+def verdict(card: Scorecard | None) -> str:
+    """`promote`, `keep`, `wait`, or an empty text where no gate has spoken."""
+    return str((card or {}).get("decision", {}).get("verdict", ""))
+
+
+def verdict_chip(card: Scorecard | None) -> markup.Html:
+    tone, words, shape = _VERDICT.get(verdict(card), ("plain", "Not judged", "○"))
+    return markup.badge(f"{shape} {words}", tone)
+
+
+def verdict_words(card: Scorecard | None) -> str:
+    """The gate's verdict, to stand in a sentence."""
+    said = {"promote": "the gate says promote", "keep": "the gate keeps the champion", "wait": "the gate asks to wait"}
+    return said.get(verdict(card), "no gate has judged it")
+
+
+def verdict_reason(card: Scorecard | None) -> str:
+    if card is None:
+        return "This version was registered by hand: no gate has compared it with a champion."
+    return str(card.get("decision", {}).get("reason", ""))
+
+
+def same_rows(card: Scorecard, zone: tzinfo) -> str:
+    """On which rows both were judged."""
+    window = card.get("window") or {}
+    if not window.get("start") or not window.get("end"):
+        return f"{formats.count(card.get('rows'))} labelled rows that neither had seen"
+    span = formats.span(Window(_time(window["start"]), _time(window["end"])), zone)
+    return f"{formats.count(card.get('rows'))} labelled rows of {span}, held out from training"
+
+
+def _time(value: str | datetime) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def _estimate(side: Mapping[str, Any], name: str) -> Mapping[str, float | None]:
+    found = side.get(name)
+    return found if isinstance(found, Mapping) else {"value": found}
+
+
+def scorecard(card: Scorecard, *, model: str, challenger: int) -> Panel:
+    """Both versions on the same untouched rows: rows only; `scorecard_table` draws them."""
+    rows = []
+    for key, name, _ in _METRICS:
+        old, new = (_estimate(card.get(side, {}), key) for side in ("champion", "challenger"))
+        rows.append(
+            (name, old.get("value"), old.get("low"), old.get("high"), new.get("value"), new.get("low"), new.get("high"))
+        )
+    columns = ("metric", "champion", "champion_low", "champion_high", "challenger", "challenger_low", "challenger_high")
+    return Panel(
+        name=f"{model}-scorecard-v{challenger}",
+        title=f"Version {challenger} against the champion, on the same rows",
+        answer=verdict_reason(card),
+        rows=Table(columns=columns, rows=tuple(rows)),
+        code=f'next(v.scorecard for v in house["{model}"].versions if v.version == {challenger})',
+    )
+
+
+def scorecard_table(card: Scorecard, *, challenger: int) -> markup.Html:
+    """Metric by metric: champion, challenger, and the difference. Bands of 95 % stand below each figure."""
+    champion = card.get("champion", {}).get("version")
+    head = ("Metric", f"Champion v{champion}" if champion else "Champion", f"Challenger v{challenger}", "Difference")
+    return markup.table(head, [_metric_row(card, *metric) for metric in _METRICS], right=(1, 2, 3))
+
+
+def _metric_row(card: Scorecard, key: str, name: str, more_is_better: bool) -> list[object]:
+    old, new = (_estimate(card.get(side, {}), key) for side in ("champion", "challenger"))
+    before, after = old.get("value"), new.get("value")
+    change = None if before is None or after is None else after - before
+    direction = "higher is better" if more_is_better else "lower is better"
+    named = markup.join([markup.tag("div", name, kind="ph-name"), markup.tag("div", direction, kind="ph-quiet")])
+    return [named, _figure(old), _figure(new), _difference(card, key, change, more_is_better)]
+
+
+def _figure(found: Mapping[str, float | None]) -> markup.Html:
+    value = markup.tag("div", formats.number(found.get("value")))
+    return markup.join([value, markup.tag("div", formats.band(found.get("low"), found.get("high")), kind="ph-quiet")])
+
+
+def _difference(card: Scorecard, key: str, change: float | None, more_is_better: bool) -> markup.Html:
+    gain = _estimate(card, "gain") if key == "roc_auc" else {}
+    tone = "plain" if not change else "healthy" if (change > 0) == more_is_better else "watch"
+    shown = markup.badge(formats.signed(change), tone)
+    if gain.get("low") is None:
+        return shown
+    band = f"{formats.signed(gain.get('low'))} to {formats.signed(gain.get('high'))}"
+    return markup.join([markup.tag("div", shown), markup.tag("div", band, kind="ph-quiet")])
+
+
+def predicted_outcome(card: Scorecard | None, model: str, version: int) -> str:
+    """What promoting is expected to do, in one sentence, or that nobody knows."""
+    if card is None:
+        return f"Nobody has compared version {version} with the champion, so what this does to {model}'s answers is not known."
+    gain = _estimate(card, "gain")
+    return (
+        f"On {formats.count(card.get('rows'))} untouched rows its ROC AUC was {formats.signed(gain.get('value'))} "
+        f"against the champion's (95 % band {formats.signed(gain.get('low'))} to {formats.signed(gain.get('high'))})."
+    )
+
+
+def challengers(versions: Sequence[VersionRow], champion: VersionRow | None) -> list[VersionRow]:
+    """Versions made after the champion, newest first; all of them while there is no champion."""
+    return [v for v in versions if champion is None or v.version > champion.version]
+
+
+def card_head(version: VersionRow, *chips: markup.Html) -> markup.Html:
+    title = markup.tag("h2", f"Version {version.version}", kind="ph-heading")
+    return markup.tag("div", markup.join([title, *chips]), kind="ph-row")
+
+
+def version_facts(
+    version: VersionRow, zone: tzinfo, measured: Performance | None = None, range_name: str = ""
+) -> markup.Html:
+    """What a version is; with `measured`, also how it does over the chosen range."""
+    found: list[tuple[str, object]] = []
+    auc = measured.metrics.get("roc_auc") if measured else None
+    if auc is not None and auc.value is not None:
+        found.append((f"ROC AUC, {range_name}", f"{formats.number(auc.value)} ({formats.band(auc.low, auc.high)})"))
+    digest = markup.tag("span", version.artifact_sha256[:12], kind="ph-mono", title=version.artifact_sha256)
+    found += [
+        ("Trained on", trained_on(version, zone)),
+        ("Registered", f"{formats.moment(version.created_at, zone)} by {version.created_by}"),
+        ("Artifact", markup.join([version.runtime, " ", digest])),
+    ]
+    if version.note:
+        found.append(("Note", version.note))
+    return markup.facts(found)
+
+
+def live_comparison(compared: Comparison | None, deployment: Deployment) -> markup.Html:
+    """Both versions on the labelled rows since the switch, once there are any."""
+    if compared is None or not compared.rows:
+        words = "No labelled rows since the switch yet. The comparison stands here as soon as their labels arrive."
+        return markup.tag("p", words, kind="ph-empty")
+    head = ("Metric", f"Before v{deployment.previous}", f"Now v{deployment.version}", "Difference")
+    rows = [_live_row(compared, *metric) for metric in _METRICS]
+    words = f"Both versions on the same {formats.count(compared.rows)} labelled rows since the switch."
+    return markup.join([markup.tag("p", words, kind="ph-sentence"), markup.table(head, rows, right=(1, 2, 3))])
+
+
+def _live_row(compared: Comparison, key: str, name: str, more_is_better: bool) -> list[object]:
+    before, after = asdict(compared.champion)[key], asdict(compared.challenger)[key]
+    change = after["value"] - before["value"]
+    card = {"gain": asdict(compared.gain)} if key == "roc_auc" else {}
+    named = markup.tag("span", name, kind="ph-name")
+    return [named, _figure(before), _figure(after), _difference(card, key, change, more_is_better)]
+
+
+def trained_on(version: VersionRow, zone: tzinfo) -> str:
+    return formats.span(version.trained, zone) if version.trained else "not recorded"
+
+
+def history_table(deployments: Sequence[Deployment], zone: tzinfo) -> markup.Html:
+    """Every change of champion, newest first."""
+    head = ("When", "Act", "Champion", "Before", "By", "Reason", "Audit row")
+    return markup.table(head, [_deployment_row(d, zone) for d in deployments])
+
+
+def _deployment_row(d: Deployment, zone: tzinfo) -> list[object]:
+    before = f"v{d.previous}" if d.previous is not None else formats.NOTHING
+    name = markup.tag("span", f"v{d.version}", kind="ph-name")
+    return [formats.second(d.at, zone), d.act, name, before, d.actor, d.reason or formats.NOTHING, f"#{d.audit_seq}"]
+
+
+def proof_sentence(deployment: Deployment, switched: Sequence[Switched]) -> str:
+    """How fast a switch was: from the click to the flip, and from the flip to the last worker's first answer."""
+    click = formats.milliseconds((deployment.at - deployment.clicked_at).total_seconds() * 1000)
+    first = f"From click to flip {click} (all workers had loaded the version before the flip)."
+    if not switched:
+        return f"{first} No worker has reported an answer with version {deployment.version} yet."
+    slowest = formats.milliseconds(max(s.ms_after_flip for s in switched))
+    return f"{first} {len(switched)} workers answered with version {deployment.version} within {slowest} of the flip."
+
+
+def proof_table(deployment: Deployment, switched: Sequence[Switched], zone: tzinfo) -> markup.Html:
+    head = ("Service worker", f"First on v{deployment.version}", "After the flip")
+    rows: list[list[object]] = [
+        [
+            markup.tag("span", s.process, kind="ph-mono"),
+            formats.second(s.at, zone),
+            formats.milliseconds(s.ms_after_flip),
+        ]
+        for s in switched
+    ]
+    return markup.table(head, rows, right=(2,))
+
+
+def audit_table(rows: Sequence[AuditRow], zone: tzinfo) -> markup.Html:
+    """Who did what, newest first; each row is sealed to the one before it by its hash."""
+    head = ("#", "When", "Who", "Act", "Facts", "Seal")
+    return markup.table(head, [_audit_row(row, zone) for row in rows], right=(0,))
+
+
+def _audit_row(row: AuditRow, zone: tzinfo) -> list[object]:
+    facts = ", ".join(f"{key} {value}" for key, value in row.details.items() if value not in (None, ""))
+    shown = markup.tag("span", facts if len(facts) < 160 else f"{facts[:159]}…", title=facts)
+    seal = markup.tag("span", row.hash[:10], kind="ph-mono ph-quiet", title=row.hash)
+    return [row.seq, formats.second(row.at, zone), row.actor, row.act, shown, seal]

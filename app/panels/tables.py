@@ -1,0 +1,53 @@
+"""Columns and tiles of the model page's tables."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+from pilothouse.app import formats
+from pilothouse.data.history.results import Drift, Metric, Performance, Rows, State
+
+_NONE = Metric(value=None, reason="not measured")
+_MASKED = 400
+
+
+def _change(now: Metric, before: Metric) -> str:
+    if now.value is None:
+        return now.reason
+    if before.value is None:
+        return f"95 % band {formats.band(now.low, now.high)}"
+    return f"{formats.signed(now.value - before.value)} against the range before"
+
+
+def model_tiles(now: Performance, before: Performance, drift: Drift) -> list[tuple[str, str, str]]:
+    """The model's numbers over the chosen range: label, value, and the change or the reason for none."""
+
+    def pair(name: str) -> tuple[Metric, Metric]:
+        return now.metrics.get(name, _NONE), before.metrics.get(name, _NONE)
+
+    auc, log_loss = pair("roc_auc"), pair("log_loss")
+    said, happened = pair("mean_score")[0], pair("positive_rate")[0]
+    drifting = [f for f in drift.features if f.state is State.CRITICAL]
+    watched = sum(f.state is State.WATCH for f in drift.features)
+    return [
+        ("ROC AUC", formats.number(auc[0].value), _change(*auc)),
+        ("Log-loss", formats.number(log_loss[0].value), _change(*log_loss)),
+        ("Came true", formats.share(happened.value), f"it said {formats.share(said.value)}"),
+        ("Features drifting", f"{len(drifting)} of {len(drift.features)}", f"{watched} on watch"),
+        (
+            "Labels known",
+            formats.share(now.coverage),
+            f"{formats.count(now.labelled)} of {formats.count(now.rows)} rows",
+        ),
+    ]
+
+
+def row_columns(found: Rows, zone: tzinfo) -> dict[str, list[object]]:
+    """The raw rows by column; times in `zone`, long texts cut."""
+    return {name: [_cell(row[place], zone) for row in found.rows] for place, name in enumerate(found.columns)}
+
+
+def _cell(value: object, zone: tzinfo) -> object:
+    if isinstance(value, datetime):
+        return formats.second(value, zone)
+    return f"{value[:_MASKED]}…" if isinstance(value, str) and len(value) > _MASKED else value

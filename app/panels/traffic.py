@@ -1,0 +1,91 @@
+"""How much is asked of a model, and how fast it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pilothouse.app import formats
+from pilothouse.app.panel import Panel, Table
+from pilothouse.app.panels import charts
+from pilothouse.app.theme import Colour
+from pilothouse.data.history.results import TrafficPoint
+
+
+def _rows(points: Sequence[TrafficPoint]) -> Table:
+    columns = ("start", "end", "version", "rows", "errors", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms")
+    rows = tuple(
+        (
+            p.window.start,
+            p.window.end,
+            p.version,
+            p.rows,
+            p.errors,
+            p.p50_latency_ms,
+            p.p95_latency_ms,
+            p.p99_latency_ms,
+        )
+        for p in points
+    )
+    return Table(columns=columns, rows=rows)
+
+
+def _shade(place: int, versions: int) -> str:
+    """The newest version in the calm blue, those before it in grey."""
+    return Colour.VOLUME if place == versions - 1 else Colour.REFERENCE
+
+
+def volume(points: Sequence[TrafficPoint], view: charts.View) -> Panel:
+    """Predictions in each bucket, stacked by the version that made them."""
+    title = f"Predictions by {view.every}"
+    panel = _panel("traffic", title, points, view)
+    rows, errors = sum(p.rows for p in points), sum(p.errors for p in points)
+    if not rows:
+        way_out = f"They come from POST /models/{view.model}/predict; choose a longer range to see older ones."
+        return replace(panel, empty=f"No predictions in this range. {way_out}")
+    versions = sorted({p.version for p in points})
+    traces = [_bars(points, version, _shade(place, len(versions)), view) for place, version in enumerate(versions)]
+    axis = charts.value_axis(tickformat="~s", rangemode="tozero")
+    spec = charts.timed(traces, view, barmode="stack", bargap=0.15, yaxis=axis)
+    answer = f"{formats.count(rows)} predictions, {formats.count(errors)} errors."
+    return replace(panel, answer=answer, spec=spec, alt=f"{title}, {view.model}. {answer}")
+
+
+def _panel(name: str, title: str, points: Sequence[TrafficPoint], view: charts.View) -> Panel:
+    return Panel(name=f"{view.model}-{name}", title=title, rows=_rows(points), code=view.code("traffic"))
+
+
+def _bars(points: Sequence[TrafficPoint], version: int, colour: str, view: charts.View) -> charts.Trace:
+    mine = [p for p in points if p.version == version]
+    bars = {"x": [view.middle(p.window) for p in mine], "y": [p.rows for p in mine], "name": f"version {version}"}
+    return {"type": "bar", "marker": {"color": colour}} | bars
+
+
+def latency(points: Sequence[TrafficPoint], view: charts.View) -> Panel:
+    """How long an answer took inside the service, in milliseconds, as the newest version with traffic had it."""
+    panel = _panel("latency", "Latency, ms", points, view)
+    timed = _newest_version([p for p in points if p.p95_latency_ms is not None])
+    if not timed:
+        words = "No answers over HTTP in this range: rows that were imported or scored in bulk have no latency."
+        return replace(panel, empty=words)
+    x = [view.middle(p.window) for p in timed]
+    style = {"mode": "lines+markers" if len(timed) < 40 else "lines", "marker": {"size": 5}}
+    measured = {
+        Colour.P50: [p.p50_latency_ms for p in timed],
+        Colour.P95: [p.p95_latency_ms for p in timed],
+        Colour.P99: [p.p99_latency_ms for p in timed],
+    }
+    traces = [charts.line(x, values, str(colour)[3:], colour, **style) for colour, values in measured.items()]
+    spec = charts.timed(traces, view, yaxis=charts.value_axis(rangemode="tozero", hoverformat=".1f"))
+    answer = f"95 of 100 answers within {formats.milliseconds(timed[-1].p95_latency_ms)} in the last bucket."
+    return replace(panel, answer=answer, spec=spec, alt=f"Latency of {view.model}. {answer}")
+
+
+def _newest_version(points: Sequence[TrafficPoint]) -> list[TrafficPoint]:
+    """One point a bucket: that of the highest version in it."""
+    newest: dict[object, TrafficPoint] = {}
+    for point in points:
+        held = newest.get(point.window.start)
+        if held is None or point.version > held.version:
+            newest[point.window.start] = point
+    return [newest[start] for start in sorted(newest, key=str)]

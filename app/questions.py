@@ -1,0 +1,149 @@
+"""The pages' questions, remembered for a few seconds so that a click does not ask all of them again.
+
+Keyed on the model and the *text* of the range: a window that ends with live data moves with every row.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from pilothouse.app import session
+from pilothouse.app.faces import ModelFace, Report
+from pilothouse.app.panels import fleet
+from pilothouse.app.panels.charts import View
+from pilothouse.data.errors import BadData
+from pilothouse.data.history.results import (
+    Distribution,
+    Drift,
+    DriftPoint,
+    Health,
+    Performance,
+    Rows,
+    TrafficPoint,
+    TrendPoint,
+)
+from pilothouse.data.measures.compare import Comparison
+from pilothouse.data.windows import Window
+
+TTL_S = 5
+_LIMITS: dict[str, Any] = {"ttl": TTL_S, "max_entries": 256, "show_spinner": False}
+STEPS = ("hour", "day", "week")
+_CONTEXT = {"hour": timedelta(days=4), "day": timedelta(weeks=8), "week": timedelta(weeks=32)}
+
+
+def context(window: Window, every: str) -> Window:
+    """What a trend shows around the chosen range: enough of the past to see where it came from."""
+    return Window(min(window.start, window.end - _CONTEXT[every]), window.end)
+
+
+def default_step(window: Window) -> str:
+    return "hour" if window.length <= timedelta(days=2) else "week"
+
+
+def view(face: ModelFace, every: str) -> View:
+    """What the figures over time of a model's page share."""
+    window = session.window(face)
+    span = context(window, every)
+    events = tuple(face.events(span))
+    return View(model=face.name, within=span, zone=session.zone(), every=every, events=events, focus=window)
+
+
+@st.cache_data(**_LIMITS)
+def health(model: str) -> Health:
+    return session.house()[model].health()
+
+
+@st.cache_data(**_LIMITS)
+def performance(model: str, range_text: str, previous: bool = False) -> Performance:
+    """Over the chosen range, or over the one of the same length before it."""
+    face = session.house()[model]
+    window = session.window(face)
+    return face.history.performance(window.before() if previous else window)
+
+
+@st.cache_data(**_LIMITS)
+def trend(model: str, range_text: str, every: str, by_version: bool = False) -> tuple[TrendPoint, ...]:
+    face = session.house()[model]
+    return tuple(face.history.performance_trend(context(session.window(face), every), every, by_version))
+
+
+@st.cache_data(**_LIMITS)
+def drift(model: str, range_text: str) -> Drift:
+    face = session.house()[model]
+    return face.history.drift(session.window(face))
+
+
+@st.cache_data(**_LIMITS)
+def drift_trend(model: str, range_text: str, every: str) -> tuple[DriftPoint, ...]:
+    face = session.house()[model]
+    return tuple(face.history.drift_trend(context(session.window(face), every), every))
+
+
+@st.cache_data(**_LIMITS)
+def traffic(model: str, range_text: str, every: str) -> tuple[TrafficPoint, ...]:
+    face = session.house()[model]
+    return tuple(face.history.traffic(context(session.window(face), every), every))
+
+
+@st.cache_data(**_LIMITS)
+def distribution(model: str, feature: str, window: Window) -> Distribution:
+    return session.house()[model].history.distribution(feature, window)
+
+
+@st.cache_data(**_LIMITS)
+def rows(model: str, range_text: str, limit: int) -> Rows:
+    face = session.house()[model]
+    return face.rows(session.window(face), limit)
+
+
+@st.cache_resource(ttl=3600, max_entries=3, show_spinner=False)
+def report(model: str, range_text: str, asked_at: datetime) -> Report:
+    """Evidently's report, kept for an hour: it takes seconds to make. `asked_at` tells one request from the next."""
+    face = session.house()[model]
+    return face.report(session.window(face))
+
+
+def since(face: ModelFace, time: datetime) -> Window | None:
+    """From `time` to the end of the data; None when nothing has come since."""
+    end = face.data_end()
+    return Window(time, end) if end is not None and end > time else None
+
+
+def around(face: ModelFace, window: Window) -> View:
+    """Days around a window, with two weeks before it at least: what is new needs the old beside it."""
+    span = Window(window.start - max(window.length, timedelta(weeks=2)), window.end)
+    return View(model=face.name, within=span, zone=session.zone(), every="day", events=tuple(face.events(span)))
+
+
+@st.cache_resource(ttl=15, max_entries=8, show_spinner=False)
+def compared(model: str, before: int, now: int, deployment_seq: int) -> Comparison | None:
+    """Both versions on the labelled rows since a switch; scores rows, so it is asked at most four times a minute."""
+    face = session.house()[model]
+    deployment = next(d for d in face.deployments if d.seq == deployment_seq)
+    window = since(face, deployment.at)
+    try:
+        return face.compare(before, now, window) if window else None
+    except BadData:
+        # Right after a switch there are no labelled rows yet, or all of one class: nothing to compare, and no fault.
+        return None
+
+
+@st.cache_data(**_LIMITS)
+def fleet_line(model: str, range_text: str) -> fleet.Line:
+    """Everything the fleet says of one model."""
+    face = session.house()[model]
+    champion = face.champion
+    return fleet.line(
+        model=model,
+        task=face.task,
+        champion=champion.version if champion else None,
+        health=health(model),
+        performance=performance(model, range_text),
+        trend=trend(model, range_text, "week"),
+        drift=drift(model, range_text),
+        traffic=traffic(model, range_text, "day"),
+        last_at=face.data_end(),
+    )

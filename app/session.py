@@ -1,0 +1,142 @@
+"""Who is here and what they look at: the house, the model and the time range of this browser session."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import cast
+
+import streamlit as st
+
+from pilothouse.app.faces import HouseFace, ModelFace
+from pilothouse.data.windows import Window, utc_now
+
+PRESETS = ("24h", "7d", "14d", "30d", "12w", "26w", "52w")
+PRESET_NAMES = {"24h": "last 24 hours", "7d": "last 7 days", "14d": "last 14 days", "30d": "last 30 days", "12w": "last 12 weeks", "26w": "last 26 weeks", "52w": "last 52 weeks"}  # fmt: skip
+DEFAULT_RANGE = "14d"
+_CUSTOM = re.compile(r"(\d{4}-\d\d-\d\d(?:T\d\d:\d\d)?)~(\d{4}-\d\d-\d\d(?:T\d\d:\d\d)?)")
+_PAGES = Path(__file__).resolve().parent.parent / "pages"
+
+
+def house() -> HouseFace:
+    """The house of the workspace that PILOTHOUSE_WORKSPACE names, opened once a process."""
+    return _opened(os.environ.get("PILOTHOUSE_WORKSPACE", "."))
+
+
+@st.cache_resource(show_spinner=False, max_entries=1)
+def _opened(workspace: str) -> HouseFace:
+    from pilothouse.app.house import open_house
+
+    return cast(HouseFace, open_house(workspace))
+
+
+def model() -> ModelFace:
+    """The model chosen in the sidebar. A page that needs one calls `require_model` first."""
+    return house()[st.session_state["model"]]
+
+
+def zone() -> tzinfo:
+    """The workspace's business zone, or UTC when the sidebar's switch asks for it."""
+    return UTC if st.session_state.get("utc") else house().settings.zone
+
+
+def zone_name() -> str:
+    return "UTC" if st.session_state.get("utc") else house().settings.time_zone
+
+
+def now() -> datetime:
+    return utc_now()
+
+
+def range_text() -> str:
+    return str(st.session_state.get("range") or DEFAULT_RANGE)
+
+
+def range_name(text: str) -> str:
+    return PRESET_NAMES.get(text) or text.replace("~", " to ").replace("T", " ")
+
+
+def range_options() -> list[str]:
+    """The presets, and the span that a drag on a chart (or the URL) asks for."""
+    asked = st.session_state.get("range") or st.query_params.get("range", "")
+    return [*PRESETS, asked] if parse_custom(asked, UTC) else list(PRESETS)
+
+
+def parse_custom(text: str, zone: tzinfo) -> Window | None:
+    """A span as the URL holds it, `2026-09-01~2026-09-08` or with `T07:30`; None when it is not one.
+
+    >>> parse_custom("2026-09-01~2026-09-08", UTC).length.days
+    7
+    """
+    found = _CUSTOM.fullmatch(text or "")
+    if not found:
+        return None
+    try:
+        start, end = (datetime.fromisoformat(part).replace(tzinfo=zone) for part in found.groups())
+    except ValueError:
+        return None
+    return Window(start, end) if start < end else None
+
+
+def custom_text(start: datetime, end: datetime) -> str:
+    """Two wall-clock times as the URL holds them: whole days without the hour.
+
+    >>> custom_text(datetime(2026, 9, 1), datetime(2026, 9, 8))
+    '2026-09-01~2026-09-08'
+    """
+    whole = all((t.hour, t.minute) == (0, 0) for t in (start, end))
+    pattern = "%Y-%m-%d" if whole else "%Y-%m-%dT%H:%M"
+    return f"{start:{pattern}}~{end:{pattern}}"
+
+
+def snapped(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """A drag rounded to what a person meant: whole days, or whole hours when it spans two days or less."""
+    if end - start > timedelta(days=2):
+        first = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        return first, end.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    first = start.replace(minute=0, second=0, microsecond=0)
+    return first, end.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+
+
+def window(face: ModelFace) -> Window:
+    """The chosen time range for `face`: presets count back from the end of its own data."""
+    chosen = range_text()
+    return parse_custom(chosen, zone()) or face.window(chosen)
+
+
+def page(name: str) -> st.Page:
+    """A page of the dashboard, to declare it or to link to it."""
+    title, icon, default = _PLACES[name]
+    return st.Page(_PAGES / f"{name}.py", title=title, icon=icon, url_path=None if default else name, default=default)
+
+
+_PLACES = {
+    "fleet": ("Fleet", ":material/grid_view:", True),
+    "model": ("Model", ":material/monitoring:", False),
+    "releases": ("Releases", ":material/rocket_launch:", False),
+    "retrain": ("Retrain", ":material/model_training:", False),
+}
+
+
+def visit(place: str, name: str) -> None:
+    """Make `name` the model that the pages speak of, and go to `place` in the run that follows. For callbacks."""
+    st.session_state["model"], st.session_state["go"] = name, place
+
+
+def follow() -> None:
+    """Go where a callback asked to go."""
+    place = st.session_state.pop("go", None)
+    if place:
+        st.switch_page(page(place))
+
+
+def flash(text: str) -> None:
+    """Say `text` once, after the rerun that follows."""
+    st.session_state["flash"] = text
+
+
+def forget_answers() -> None:
+    """Ask anew after an act: what was cached spoke of the world before it."""
+    st.cache_data.clear()

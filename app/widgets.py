@@ -1,0 +1,137 @@
+"""Pieces that several pages lay out: heads, tiles, ways out, and what happens when an act is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import tzinfo
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from pilothouse.app import formats, markup, questions, session
+from pilothouse.app.faces import ModelFace
+from pilothouse.app.panels import fleet
+from pilothouse.data.errors import PilothouseError
+from pilothouse.data.history.results import State
+
+Answer = TypeVar("Answer")
+
+
+def title(text: str, answer: str = "", chips: Iterable[markup.Html] = ()) -> None:
+    """A page's head: its name, its chips, and the sentence that answers its question."""
+    name = markup.tag("h1", text, kind="ph-title")
+    line = markup.tag("div", markup.join([name, *chips]), kind="ph-row")
+    st.html(markup.join([line, markup.tag("p", answer, kind="ph-answer") if answer else ""]))
+
+
+def section(text: str, answer: str = "") -> None:
+    words = markup.tag("p", answer, kind="ph-quiet") if answer else ""
+    st.html(markup.join([markup.tag("h2", text, kind="ph-section"), words]))
+
+
+def quiet(text: str) -> None:
+    st.html(markup.tag("p", text, kind="ph-quiet"))
+
+
+def empty(text: str) -> None:
+    """Nothing to show, as a sentence with the way out."""
+    with st.container(border=True):
+        st.html(markup.tag("p", text, kind="ph-empty"))
+
+
+def tiles(found: Sequence[tuple[str, str, object]]) -> None:
+    """Label, value and what stands beside it, as a row of equal cards."""
+    cards = [
+        markup.tag(
+            "div", markup.join([markup.tag("span", a), markup.tag("strong", b), markup.tag("em", c)]), kind="ph-tile"
+        )
+        for a, b, c in found
+    ]
+    st.html(markup.tag("div", markup.join(cards), kind="ph-tiles"))
+
+
+def require_model() -> ModelFace:
+    """The chosen model; a page without one says what to do and ends here."""
+    if not session.house().models():
+        empty(
+            "No model is registered yet. Try `pilothouse demo`, or `pilothouse register NAME --model FILE --reference FILE --target COLUMN --task binary`."
+        )
+        st.stop()
+    return session.model()
+
+
+def paragraph(text: str) -> None:
+    st.html(markup.tag("p", text, kind="ph-sentence"))
+
+
+def visit(label: str, place: str, model: str, *, icon: str, key: str = "", primary: bool = False) -> None:
+    """A way to another page, about one model. A button, since it first makes the model the chosen one."""
+    kind = "primary" if primary else "secondary"
+    st.button(
+        label, icon=icon, type=kind, key=key or f"visit-{place}-{model}", on_click=session.visit, args=(place, model)
+    )
+
+
+def visit_row(key: str, models: Sequence[str]) -> None:
+    """A row of the fleet's table was chosen: go to that model's page."""
+    rows = (st.session_state.get(key) or {}).get("selection", {}).get("rows", [])
+    if rows and rows[0] < len(models):
+        session.visit("model", models[rows[0]])
+
+
+def step(default: str) -> str:
+    """The bucket of the charts over time."""
+    chosen = st.segmented_control(
+        "Step", questions.STEPS, default=default, key="step", label_visibility="collapsed", required=True
+    )
+    return str(chosen or default)
+
+
+def fleet_columns(lines: Sequence[fleet.Line], zone: tzinfo) -> tuple[dict[str, list[object]], dict[str, Any]]:
+    """The fleet's table: values by column, and how each is drawn."""
+    words = [markup.state_words(state) for state in State]
+    # A sparkline column draws nothing for a missing value, so a gap is left out.
+    columns: dict[str, list[object]] = {
+        "Model": [line.model for line in lines],
+        "State": [[markup.state_words(line.health.state)] for line in lines],
+        "By week": [[v for v in line.trend if v is not None] for line in lines],
+        "ROC AUC": [formats.number(line.metric.value) for line in lines],
+        "Max PSI": [f"{formats.number(line.max_psi, 2)} {line.worst_feature}".strip() for line in lines],
+        "Rows": [formats.count(line.rows) for line in lines],
+        "p95": [formats.milliseconds(line.p95_latency_ms) for line in lines],
+        "Last prediction": [formats.moment(line.last_at, zone) for line in lines],
+    }
+    config = st.column_config
+    drawn: dict[str, Any] = {
+        "State": config.MultiselectColumn(options=words, color=["red", "orange", "green", "gray"], width="small"),
+        "By week": config.LineChartColumn("ROC AUC by week", width="medium"),
+        "Max PSI": config.TextColumn("Max PSI, feature", width="medium"),
+    }
+    return columns, drawn
+
+
+def attempt(ask: Callable[[], Answer]) -> Answer | None:
+    """The answer; or, where it cannot be had, the reason in its place, and the rest of the page goes on."""
+    try:
+        return ask()
+    except PilothouseError as error:
+        refusal(error, "Not available")
+        return None
+
+
+def refusal(error: PilothouseError, words: str = "Not done") -> None:
+    """An error of ours: a sentence with what was got, what is allowed and what to do, shown as it is."""
+    st.html(markup.tag("p", markup.join([markup.badge(f"● {words}", "critical"), " ", str(error)])))
+
+
+def act(do: Callable[[], object], done: str, waiting: str) -> None:
+    """Do it; on refusal say why in place, on success say so after a rerun."""
+    try:
+        with st.spinner(waiting):
+            do()
+    except PilothouseError as error:
+        refusal(error)
+        return
+    session.forget_answers()
+    session.flash(done)
+    st.rerun()

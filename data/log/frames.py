@@ -1,0 +1,156 @@
+"""Rows by the hundred thousand: from a frame into a spool, as Arrow instead of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import polars as pl
+import pyarrow as pa
+
+from pilothouse.data.errors import BadData, MissingColumn, NaiveTime
+from pilothouse.data.log.ids import new_ids
+from pilothouse.data.log.schema import Role, Status, label_schema, prediction_schema
+from pilothouse.data.log.spool import Entry, EntryKind, Format, Spool
+from pilothouse.data.signature import Signature
+from pilothouse.data.windows import Clock, utc_now
+
+BLOCK_ROWS = 50_000
+"""Rows in one entry; it bounds what a sealer has to hold of it."""
+
+
+def append_frame(
+    spool: Spool,
+    model: str,
+    signature: Signature,
+    frame: pl.DataFrame,
+    *,
+    version: int,
+    role: Role = Role.CHAMPION,
+    caller: str | None = None,
+    clock: Clock = utc_now,
+) -> int:
+    """Log predictions made elsewhere or in bulk; returns how many, once they are committed.
+
+    frame : features under their own names and `prediction`; if there, also `prediction_id`, `at`, `logged_at`,
+    `entity_id`, `keys` (canonical JSON), `score`, `latency_us`, `status`; other columns are left out. Without
+    `prediction_id` ids are made, and without `at` or `logged_at` the rows happened, or were logged, now. NaN is null.
+    Raises MissingColumn, NaiveTime, BadData when a column has not the type of its feature, and LogUnavailable.
+    """
+    now = clock()
+    given = _required(frame, ["prediction", *signature.names], model)
+    rename = {feature.name: feature.column for feature in signature.features}
+    renamed = given.select(pl.col(name).alias(rename.get(name, name)) for name in given.columns)
+    caller_ids = "prediction_id" in frame.columns
+    ids = [] if caller_ids else [pl.Series("prediction_id", new_ids(frame.height, now), dtype=pl.String)]
+    filled = _with_defaults(
+        renamed.with_columns(*ids),
+        {
+            "logged_at": now,
+            "at": now,
+            "version": version,
+            "role": role.value,
+            "status": Status.OK.value,
+            "caller": caller,
+        },
+    )
+    table = _typed(filled, prediction_schema(signature))
+    return _submit(spool, model, EntryKind.PREDICTIONS, table, caller_ids)
+
+
+def append_labels(
+    spool: Spool,
+    model: str,
+    signature: Signature,
+    frame: pl.DataFrame,
+    *,
+    source: str | None = None,
+    clock: Clock = utc_now,
+) -> int:
+    """Log labels in bulk; returns how many, once they are committed.
+
+    frame : `label`, and `prediction_id` or `key` (canonical JSON); `observed_at` and `recorded_at` if there, else now.
+    Raises MissingColumn, NaiveTime, BadData when a label has not exactly one of id and key, and LogUnavailable.
+    """
+    now = clock()
+    given = _required(frame, ["label"], model)
+    filled = _with_defaults(
+        given, {"prediction_id": None, "key": None, "recorded_at": now, "observed_at": now, "source": source}
+    )
+    both = filled.filter(pl.col("prediction_id").is_null() == pl.col("key").is_null())
+    if both.height:
+        raise BadData(f"{both.height} labels have neither a prediction_id nor a key, or both. Give each exactly one.")
+    return _submit(spool, model, EntryKind.LABELS, _typed(filled, label_schema(signature)), caller_ids=True)
+
+
+def _required(frame: pl.DataFrame, names: list[str], model: str) -> pl.DataFrame:
+    for name in names:
+        if name not in frame.columns:
+            raise MissingColumn(f"the frame for {model}", name, frame.columns)
+    return frame
+
+
+def _with_defaults(frame: pl.DataFrame, defaults: dict[str, datetime | str | int | None]) -> pl.DataFrame:
+    """`frame` with a constant column for each default whose column it lacks."""
+    return frame.with_columns(pl.lit(v).alias(name) for name, v in defaults.items() if name not in frame.columns)
+
+
+def _typed(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    """`frame` in the table's types and order, without the columns that the sealer adds. What it lacks becomes null."""
+    fields = [field for field in schema if field.name not in ("spool", "day")]
+    columns = [_converted(frame, field) for field in fields]
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _converted(frame: pl.DataFrame, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    if field.name not in frame.columns:
+        if not field.nullable:
+            raise MissingColumn("the frame", field.name, frame.columns)
+        return pa.nulls(frame.height, field.type)
+    column = frame[field.name]
+    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is None:
+        raise NaiveTime(f"column {field.name!r}")
+    if not _fits(column.dtype, field.type):
+        raise BadData(f"Column {field.name!r} is of type {column.dtype}; the log wants {field.type}. Convert it.")
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+    if column.null_count() and not field.nullable:
+        raise BadData(f"Column {field.name!r} holds {column.null_count()} nulls. Give a value in every row.")
+    try:
+        return column.to_arrow().cast(field.type)
+    except pa.ArrowInvalid as error:
+        raise BadData(f"Column {field.name!r} does not fit {field.type}: {error}.") from error
+
+
+def _fits(dtype: pl.DataType, wanted: pa.DataType) -> bool:
+    """Whether a column may be stored as `wanted`: text is never parsed, a boolean never counted."""
+    if dtype == pl.Null:
+        return True
+    if pa.types.is_floating(wanted) or pa.types.is_integer(wanted):
+        return dtype.is_numeric()
+    if pa.types.is_boolean(wanted):
+        return dtype == pl.Boolean
+    return isinstance(dtype, pl.Datetime if pa.types.is_timestamp(wanted) else (pl.String, pl.Categorical, pl.Enum))
+
+
+def _submit(spool: Spool, model: str, kind: EntryKind, table: pa.Table, caller_ids: bool) -> int:
+    pending = [
+        spool.submit(
+            Entry(model=model, kind=kind, format=Format.ARROW, caller_ids=caller_ids, rows=block.num_rows, body=body)
+        )
+        for block, body in _blocks(table)
+    ]
+    for done in pending:
+        done.result()
+    return int(table.num_rows)
+
+
+def _blocks(table: pa.Table) -> Iterator[tuple[pa.Table, bytes]]:
+    for start in range(0, table.num_rows, BLOCK_ROWS):
+        block = table.slice(start, BLOCK_ROWS)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, block.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+            writer.write_table(block)
+        yield block, sink.getvalue().to_pybytes()

@@ -1,0 +1,171 @@
+"""The log as its readers see it: every acknowledged row once, sealed or not, with the label that holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from pilothouse.data.errors import MissingColumn
+from pilothouse.data.log.decode import LabelDecoder, PredictionDecoder
+from pilothouse.data.log.pending import pending
+from pilothouse.data.log.repeats import new_labels, new_predictions
+from pilothouse.data.log.schema import TRAFFIC, Role, prediction_schema
+from pilothouse.data.log.snapshot import Query, Snapshot, take_snapshot
+from pilothouse.data.log.spool import EntryKind
+from pilothouse.data.log.tables import label_folder, prediction_folder
+from pilothouse.data.policies import LabelPolicy, Silence
+from pilothouse.data.settings import Settings
+from pilothouse.data.signature import Signature
+from pilothouse.data.sql.duck import listed, quoted, statement
+from pilothouse.data.sql.labels import winning_labels
+from pilothouse.data.windows import Clock, Window, as_utc, utc_now
+from pilothouse.data.workspace import Workspace
+
+
+class PredictionLog:
+    """Reads the log of one model. Cheap to make; every call sees all that was acknowledged before it.
+
+    Frames have the columns of `prediction_schema`, features as x_<name>; missing is null; times are aware UTC.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        model: str,
+        signature: Signature,
+        policy: LabelPolicy,
+        *,
+        settings: Settings | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.model, self.signature, self.policy = model, signature, policy
+        self._workspace = workspace
+        self._dedup_days = (settings or Settings()).dedup_days
+        self._clock = clock
+
+    def predictions(
+        self,
+        window: Window | None = None,
+        columns: Sequence[str] | None = None,
+        versions: Collection[int] | None = None,
+        roles: Iterable[Role] = TRAFFIC,
+    ) -> pl.DataFrame:
+        """Rows whose event lies in `window`, oldest first; `columns` in the order asked, all of them by default.
+
+        versions : None for all. Raises MissingColumn for a column that the log does not have.
+        """
+        chosen = self._checked(columns)
+        log = self._predictions()
+        with Query(log) as query:
+            sql = statement("predictions").format(
+                columns=listed(chosen), log=query.relation("predictions", log, window)
+            )
+            return query.ask(sql, _scope(window, versions, roles))
+
+    def labelled(
+        self,
+        window: Window | None = None,
+        columns: Sequence[str] | None = None,
+        versions: Collection[int] | None = None,
+        roles: Iterable[Role] = TRAFFIC,
+        as_known: datetime | None = None,
+    ) -> pl.DataFrame:
+        """What `predictions` gives, and the label that holds: `label`, `observed_at`, `recorded_at`, or nulls.
+
+        as_known : answer as one would have answered then: from what had been logged and told before it.
+        Where silence means the negative class, a row without label has it once the horizon is over; both of its times
+        are then the horizon's end.
+        """
+        chosen = self._checked(columns)
+        known_at = None if as_known is None else as_utc(as_known, "as_known")
+        # Labels first: the prediction of every label read is then in sight.
+        told, log = self._labels(), self._predictions()
+        with Query(told, log) as query:
+            sql = statement("labelled").format(
+                columns=", ".join(f"log.{quoted(name)}" for name in chosen),
+                log=query.relation("predictions", log, window),
+                labels=query.relation("labels", told),
+                winning=winning_labels("scope", "told"),
+            )
+            values = {"as_known": known_at, "horizon": self.policy.horizon}
+            frame = query.ask(sql, _scope(window, versions, roles) | values)
+        return self._with_silence(frame, known_at or self._clock()).drop("horizon_end")
+
+    def count(self) -> int:
+        """Rows of all roles and versions, sealed or not."""
+        return int(self._extent()["rows"])
+
+    def bounds(self) -> tuple[datetime, datetime] | None:
+        """The first and the last event time, or None while the log is empty."""
+        extent = self._extent()
+        return (as_utc(extent["first"]), as_utc(extent["last"])) if extent["rows"] else None
+
+    def unsealed_rows(self) -> int:
+        """Predictions that stand in a spool and not yet in the table; retries among them are counted too."""
+        folder = prediction_folder(self._workspace, self.model, self.signature)
+        with pending(self._workspace.spool) as spools:
+            return sum(s.count(self.model, EntryKind.PREDICTIONS, after=folder.mark(s.id)) for s in spools)
+
+    def rows_set_aside(self) -> int:
+        """Rows that were acknowledged but cannot be read; their bytes are kept in the spools."""
+        with pending(self._workspace.spool) as spools:
+            return sum(spool.rows_set_aside(self.model) for spool in spools)
+
+    def _predictions(self) -> Snapshot:
+        return take_snapshot(
+            self._workspace.spool,
+            self.model,
+            EntryKind.PREDICTIONS,
+            prediction_folder(self._workspace, self.model, self.signature),
+            PredictionDecoder(self.signature),
+            new_predictions(self._dedup_days),
+        )
+
+    def _labels(self) -> Snapshot:
+        return take_snapshot(
+            self._workspace.spool,
+            self.model,
+            EntryKind.LABELS,
+            label_folder(self._workspace, self.model, self.signature),
+            LabelDecoder(self.signature),
+            new_labels,
+        )
+
+    def _extent(self) -> dict[str, Any]:
+        log = self._predictions()
+        with Query(log) as query:
+            sql = statement("extent").format(log=query.relation("predictions", log))
+            return query.ask(sql, {}).row(0, named=True)
+
+    def _checked(self, columns: Sequence[str] | None) -> list[str]:
+        known = prediction_schema(self.signature).names
+        for name in columns or ():
+            if name not in known:
+                raise MissingColumn(f"the log of {self.model}", name, known)
+        return list(known if columns is None else columns)
+
+    def _with_silence(self, frame: pl.DataFrame, now: datetime) -> pl.DataFrame:
+        classes = self.signature.target.classes
+        if self.policy.silence is not Silence.NEGATIVE or not classes:
+            return frame
+        silent = pl.col("label").is_null() & (pl.col("horizon_end") < now)
+        told = {
+            "label": pl.lit(classes[0], dtype=frame.schema["label"]),
+            "observed_at": pl.col("horizon_end"),
+            "recorded_at": pl.col("horizon_end"),
+        }
+        return frame.with_columns(
+            pl.when(silent).then(value).otherwise(pl.col(name)).alias(name) for name, value in told.items()
+        )
+
+
+def _scope(window: Window | None, versions: Collection[int] | None, roles: Iterable[Role]) -> dict[str, Any]:
+    return {
+        "start": None if window is None else window.start,
+        "end": None if window is None else window.end,
+        "versions": None if versions is None else list(versions),
+        "roles": [role.value for role in roles],
+    }

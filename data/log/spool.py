@@ -1,0 +1,246 @@
+"""The spool: where a row is safe before anyone is told so. One SQLite file for each writing process at a time.
+
+One thread takes everything that waits and commits it in one transaction: the slower the disk, the larger the group.
+There is no timer. A file outlives its process: `pending.py` reads what is left, and the next process goes on in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import queue
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from pilothouse.data.errors import LogUnavailable
+from pilothouse.data.names import checked_name
+from pilothouse.data.sql import spool as sql
+from pilothouse.data.store import fsync_folder
+
+BUSY_TIMEOUT_S = 5.0
+_SLOTS = 1000
+_log = logging.getLogger(__name__)
+
+
+class EntryKind(StrEnum):
+    PREDICTIONS = "predictions"
+    LABELS = "labels"
+
+
+class Format(StrEnum):
+    """How a body is written: one JSON object as `entries.py` describes it, or an Arrow IPC stream."""
+
+    JSON = "json"
+    ARROW = "arrow"
+
+
+class Durability(StrEnum):
+    """When a row counts as taken: synced to disk, written, or at once."""
+
+    FULL = "full"
+    NORMAL = "normal"
+    ASYNC = "async"
+
+    @property
+    def synchronous(self) -> str:
+        return {"full": "FULL", "normal": "NORMAL", "async": "OFF"}[self.value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one request leaves in the log. `caller_ids`: the caller chose the ids, so a retry may bring them again."""
+
+    model: str
+    kind: EntryKind
+    format: Format
+    caller_ids: bool
+    rows: int
+    body: bytes
+
+
+class _Waiting(NamedTuple):
+    entry: Entry
+    done: Future[None]
+
+
+Connect = Callable[[Path, Durability], sqlite3.Connection]
+
+
+def connect(path: Path, durability: Durability = Durability.FULL) -> sqlite3.Connection:
+    """A connection to the spool file at `path`, which must exist, in autocommit mode."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute(f"PRAGMA synchronous = {durability.synchronous}")
+    return connection
+
+
+class Spool:
+    """A process's own place in the log. `open` takes one; `close` gives it back with everything written.
+
+    Not to be shared over a fork. `lost_rows` counts rows accepted under `async` durability that the disk then refused.
+    """
+
+    def __init__(self, path: Path, lock: IO[bytes], durability: Durability, connect: Connect = connect) -> None:
+        self.path = path
+        self.durability = durability
+        self.lost_rows = 0
+        self._lock = lock
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=f"spool {path.stem}", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(cls, folder: Path, kind: str, durability: str = "full", *, connect: Connect = connect) -> Spool:
+        """Take the first free slot `<kind>-<n>.sqlite` in `folder`; a slot whose process has died is free.
+
+        Raises LogUnavailable when the file cannot be made.
+        """
+        stem = checked_name(kind, "spool")
+        for number in range(_SLOTS):
+            path = folder / f"{stem}-{number}.sqlite"
+            lock = _locked(path.with_suffix(".lock"))
+            if lock is not None:
+                try:
+                    _make(path)
+                except (OSError, sqlite3.Error) as error:
+                    lock.close()
+                    raise LogUnavailable(f"{path.name}: {error}") from error
+                return cls(path, lock, Durability(durability), connect)
+        raise LogUnavailable(f"all {_SLOTS} slots of {folder} are taken")
+
+    def submit(self, entry: Entry) -> Future[None]:
+        """Hand `entry` to the writer. The future resolves once it is committed (at once for `async`).
+
+        It carries LogUnavailable when the entry was not written.
+        """
+        done: Future[None] = Future()
+        with self._gate:
+            if self._closed:
+                done.set_exception(LogUnavailable("the spool is closed"))
+                return done
+            self._queue.put(_Waiting(entry, done))
+        if self.durability is Durability.ASYNC:
+            done.set_result(None)
+        return done
+
+    def append(self, entry: Entry) -> None:
+        """Write `entry` and wait until it is committed. Raises LogUnavailable."""
+        self.submit(entry).result()
+
+    def close(self) -> None:
+        """Write what waits, end the writer, free the slot. A second call does nothing."""
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+        self._lock.close()
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group, last = self._gather(first)
+            self._commit(group)
+            if last:
+                break
+        self._disconnect()
+
+    def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
+        """Everything that waits now, and whether the end was among it."""
+        group = [first]
+        while not self._queue.empty():
+            waiting = self._queue.get()
+            if waiting is None:
+                return group, True
+            group.append(waiting)
+        return group, False
+
+    def _commit(self, group: Sequence[_Waiting]) -> None:
+        try:
+            self._write([waiting.entry for waiting in group])
+        except Exception as error:
+            # The writer outlives every fault: the next group tries again on a new connection.
+            self._disconnect()
+            self._refuse(group, error)
+            return
+        for waiting in group:
+            if not waiting.done.done():
+                waiting.done.set_result(None)
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        if self._connection is None:
+            self._connection = self._connect(self.path, self.durability)
+        self._connection.execute(sql.BEGIN)
+        self._connection.executemany(
+            sql.INSERT, ((e.model, e.kind, e.format, e.caller_ids, e.rows, e.body) for e in entries)
+        )
+        self._connection.commit()
+
+    def _refuse(self, group: Sequence[_Waiting], error: Exception) -> None:
+        refusal = LogUnavailable(f"{self.path.name}: {error}")
+        refusal.__cause__ = error
+        lost = sum(waiting.entry.rows for waiting in group if waiting.done.done())
+        if lost:
+            self.lost_rows += lost
+            _log.error("%d accepted rows were lost: %s", lost, refusal)
+        for waiting in group:
+            if not waiting.done.done():
+                waiting.done.set_exception(refusal)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # Closing rolls an open transaction back.
+            connection.close()
+
+
+def _locked(path: Path) -> IO[bytes] | None:
+    """The file at `path`, locked until it is closed or its process ends; None when somebody else holds it."""
+    file = open(path, "ab")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _make(path: Path) -> None:
+    """Make the spool file, if it is not there, under another name first: readers see all of it or nothing."""
+    if path.exists():
+        return
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.unlink(missing_ok=True)
+    connection = sqlite3.connect(unfinished)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(sql.CREATE)
+        connection.execute(sql.NAME, (str(uuid.uuid4()),))
+        connection.commit()
+    finally:
+        connection.close()
+    os.replace(unfinished, path)
+    fsync_folder(path.parent)

@@ -1,0 +1,184 @@
+"""Bins: into which slot a value falls. The only place that decides it, for the reference, the fold and every scan alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+QUANTILE_BINS = 160
+"""A multiple of ten, so that deciles are whole groups of bins."""
+TOP_CATEGORIES = 200
+KNOWN_CATEGORIES = 10_000
+"""Categories a profile remembers by name; beyond them "new" cannot be told from "other"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NumberBins:
+    """Slots of a number: 0 below the reference, 1..B its bins, B+1 above it, B+2 missing.
+
+    lefts : float64, shape (B,), rising. Bin i holds lefts[i-1] <= x < lefts[i]; a value equal to an edge goes right.
+    top : the reference's maximum; the last bin includes it.
+    discrete : whether every bin is one value of the reference.
+    """
+
+    lefts: Floats
+    top: float
+    discrete: bool
+
+    @classmethod
+    def of(cls, values: Floats) -> NumberBins:
+        """Bins of a reference column: a bin a value up to 160 values, else 160 quantile bins, merged where values tie.
+
+        values : float64; NaN is missing, infinities are left out of the edges. No finite value gives one bin at 0.
+        """
+        finite = values[np.isfinite(values)]
+        distinct = np.unique(finite)
+        if len(distinct) == 0:
+            return cls(lefts=np.zeros(1), top=0.0, discrete=True)
+        if len(distinct) <= QUANTILE_BINS:
+            return cls(lefts=distinct, top=float(distinct[-1]), discrete=True)
+        steps = np.arange(QUANTILE_BINS) / QUANTILE_BINS
+        lefts = np.unique(np.quantile(finite, steps, method="lower"))
+        return cls(lefts=lefts, top=float(distinct[-1]), discrete=False)
+
+    @property
+    def slots(self) -> int:
+        return len(self.lefts) + 3
+
+    @property
+    def missing(self) -> int:
+        return len(self.lefts) + 2
+
+    def codes(self, column: pl.Series) -> Ints:
+        """Slot of each value; null and NaN are both missing, an infinity is below or above."""
+        values = numbers(column)
+        slots = np.searchsorted(self.lefts, values, side="right")
+        slots[values > self.top] = len(self.lefts) + 1
+        slots[np.isnan(values)] = self.missing
+        return slots
+
+    def weights(self, column: pl.Series) -> Floats:
+        """What each value adds to its bin's sum: itself; 0 when missing; an infinity adds the reference's extreme."""
+        return np.nan_to_num(numbers(column), nan=0.0, posinf=self.top, neginf=float(self.lefts[0]))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"lefts": self.lefts.tolist(), "top": self.top, "discrete": self.discrete}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> NumberBins:
+        return cls(lefts=np.array(value["lefts"], float), top=value["top"], discrete=value["discrete"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CategoryBins:
+    """Slots of a category: 0..K-1 the reference's commonest values, K other known ones, K+1 new ones, K+2 missing.
+
+    others : known values outside the top, or None where there were too many to remember: then nothing counts as new.
+    """
+
+    values: tuple[str, ...]
+    others: frozenset[str] | None = frozenset()
+
+    @classmethod
+    def of(cls, column: pl.Series) -> CategoryBins:
+        """Bins of a reference column: its 200 commonest values, ties by name."""
+        counted = texts(column).drop_nulls().value_counts().sort(["count", "value"], descending=[True, False])
+        names = counted["value"].to_list()
+        rest = names[TOP_CATEGORIES:]
+        return cls(
+            values=tuple(names[:TOP_CATEGORIES]), others=frozenset(rest) if len(names) <= KNOWN_CATEGORIES else None
+        )
+
+    @property
+    def slots(self) -> int:
+        return len(self.values) + 3
+
+    @property
+    def other(self) -> int:
+        return len(self.values)
+
+    @property
+    def new(self) -> int:
+        return len(self.values) + 1
+
+    @property
+    def missing(self) -> int:
+        return len(self.values) + 2
+
+    def codes(self, column: pl.Series) -> Ints:
+        """Slot of each value; null is missing."""
+        column = texts(column)
+        distinct = column.unique().drop_nulls()
+        slot_of = {name: slot for slot, name in enumerate(self.values)}
+        slots = [slot_of.get(name, self._unlisted(name)) for name in distinct]
+        coded = column.replace_strict(distinct, slots, default=self.missing, return_dtype=pl.Int64)
+        return coded.fill_null(self.missing).to_numpy()
+
+    def _unlisted(self, name: str) -> int:
+        return self.other if self.others is None or name in self.others else self.new
+
+    def to_json(self) -> dict[str, Any]:
+        others = None if self.others is None else sorted(self.others)
+        return {"values": list(self.values), "others": others}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> CategoryBins:
+        others = value["others"]
+        return cls(values=tuple(value["values"]), others=None if others is None else frozenset(others))
+
+
+Bins = NumberBins | CategoryBins
+
+
+def numbers(column: pl.Series) -> Floats:
+    """`column` as float64; null becomes NaN."""
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def texts(column: pl.Series) -> pl.Series:
+    """`column` as strings named `value`; a boolean becomes "false" or "true", null stays null."""
+    return column.cast(pl.String).alias("value")
+
+
+def tally(codes: Ints, slots: int, groups: Ints, n_groups: int, weights: Floats | None = None) -> Floats:
+    """Sums of `weights` (or counts) by group and slot.
+
+    codes, groups : int64, shape (rows,). Returns float64 or int64, shape (n_groups, slots).
+    """
+    summed = np.bincount(groups * slots + codes, weights=weights, minlength=n_groups * slots)
+    return summed.reshape(n_groups, slots).astype(np.float64, copy=False)
+
+
+_SCORE_EDGE = 16.0
+_SCORE_STEPS = 1024
+SCORE_SLOTS = _SCORE_STEPS
+NO_SCORE = SCORE_SLOTS
+"""Slot of a row without a score, after all others."""
+
+
+def score_slots(scores: Floats) -> Ints:
+    """Slot of each probability, equally spaced in its log-odds: 1,024 slots between -16 and 16, so 3 % of the odds each.
+
+    Equal steps of the probability itself were off in ROC AUC by 0.034 at 0.11 % positives. NaN gives NO_SCORE.
+    """
+    inside = np.clip(scores, 1e-9, 1 - 1e-9)
+    log_odds = np.log(inside) - np.log1p(-inside)
+    steps = np.floor((log_odds + _SCORE_EDGE) * (_SCORE_STEPS / (2 * _SCORE_EDGE)))
+    return np.where(np.isnan(scores), NO_SCORE, np.clip(steps, 0, _SCORE_STEPS - 1)).astype(np.int64)
+
+
+LATENCY_STEPS_PER_DECADE = 100
+LATENCY_SLOTS = 8 * LATENCY_STEPS_PER_DECADE + 1
+
+
+def latency_slots(microseconds: Floats) -> Ints:
+    """Slot of each latency, equally spaced in its logarithm from 1 µs to 100 s: 2.3 % each. Shorter and longer go to the ends."""
+    steps = np.floor(np.log10(np.maximum(microseconds, 1.0)) * LATENCY_STEPS_PER_DECADE)
+    return np.clip(steps, 0, LATENCY_SLOTS - 1).astype(np.int64)

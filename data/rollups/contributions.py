@@ -1,0 +1,151 @@
+"""What predictions and labels that came since the last fold change in the outcomes: signed rows, ready to be counted.
+
+With P and L the rows folded before, and p and l the new ones, the change is p x (L + l), plus P x (L + l) - P x L over
+those rows of P that l speaks of. Each product is few pairs, found by file statistics first and by id or key second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pilothouse.data.rollups.source import Source, Split, files_holding
+from pilothouse.data.sql.duck import connect, sealed_and_unsealed, statement
+from pilothouse.data.sql.labels import label_matches
+from pilothouse.data.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A temporary table: its name, its columns, and the empty table that stands for a log without files."""
+
+    name: str
+    columns: str
+    none: str
+
+
+_ASKED = _Taken("asked", 'prediction_id, version, role, "at", logged_at, score, keys', "no_predictions")
+_TOLD = _Taken("told", "prediction_id, key, label, observed_at, recorded_at", "no_labels")
+_SHARED_ID = "prediction_id IN (SELECT prediction_id FROM"
+
+
+def changed_outcomes(source: Source, predictions: Split, labels: Split, zone: str) -> pl.DataFrame:
+    """Contributions (at, version, role, score, label, recorded, sign) of what came; contributions.sql says what they are."""
+    with _desk(source) as desk:
+        desk.ask_of(predictions.new)
+        changes = [desk.contributions([*labels.old, *labels.new], zone)]
+        if labels.new and predictions.old:
+            desk.ask_of_told(labels.new, predictions.old)
+            changes.append(desk.contributions(labels.old, zone).with_columns(-pl.col("sign")))
+            changes.append(desk.contributions([*labels.old, *labels.new], zone))
+    return pl.concat(changes)
+
+
+def outcomes_between(
+    source: Source, predictions: Sequence[str], labels: Sequence[str], span: Window, zone: str, silent_at: datetime | None
+) -> pl.DataFrame:
+    """Contributions of the predictions made in `span`, with all labels: the exact path, for what buckets cannot tell.
+
+    predictions, labels : data files. silent_at : with the policy that silence means the negative class, the moment at
+    which a row's horizon must be over for that to count; None leaves rows without a label out.
+    """
+    with _desk(source) as desk:
+        desk.ask_of(files_holding(source.predictions, predictions, [], "at", span), span)
+        return desk.contributions(labels, zone, silent_at)
+
+
+class _Desk:
+    """Two temporary tables: `asked`, the predictions in question, and `told`, the labels that may speak of them."""
+
+    def __init__(self, source: Source, duck: duckdb.DuckDBPyConnection) -> None:
+        self._source, self._duck = source, duck
+        duck.register("no_predictions", source.predictions.schema.empty_table())
+        duck.register("no_labels", source.labels.schema.empty_table())
+
+    def ask_of(self, files: Sequence[str], span: Window | None = None) -> None:
+        """`asked`: all predictions in `files`, or those made in `span`."""
+        if span is None:
+            self._take(_ASKED, files)
+        else:
+            self._take(_ASKED, files, '"at" >= $start AND "at" < $end', {"start": span.start, "end": span.end})
+
+    def ask_of_told(self, labels: Sequence[str], files: Sequence[str]) -> None:
+        """`asked`: the predictions in `files` of which a label in `labels` may speak."""
+        self._take(_TOLD, labels)
+        horizon = self._source.policy.horizon
+        observed = self._bounds("observed_at", "told WHERE key IS NOT NULL")
+        made = None if observed is None else Window(observed.start - horizon, observed.end)
+        near = files_holding(self._source.predictions, files, self._ids("told"), "at", made)
+        self._take(_ASKED, near, f"{_SHARED_ID} told) OR {_made(made)}", _span(made))
+
+    def contributions(self, labels: Sequence[str], zone: str, silent_at: datetime | None = None) -> pl.DataFrame:
+        """Contributions of `asked`, given the labels in `labels`; silence counts as the negative class up to `silent_at`."""
+        horizon = self._source.policy.horizon
+        made = self._bounds('"at"', "asked WHERE keys IS NOT NULL")
+        observed = None if made is None else Window(made.start, made.end + horizon)
+        near = files_holding(self._source.labels, labels, self._ids("asked"), "observed_at", observed)
+        self._take(_TOLD, near, f"{_SHARED_ID} asked) OR {_observed(observed)}", _span(observed))
+        if silent_at is not None:
+            self._take_silence_as_negative(silent_at)
+        matches = f"({label_matches('asked', 'told')})"
+        found = self._duck.sql(
+            statement("contributions").format(matches=matches), params={"zone": zone, "horizon": horizon}
+        )
+        return pl.DataFrame(found.to_arrow_table())
+
+    def _take_silence_as_negative(self, silent_at: datetime) -> None:
+        """A label for each row of `asked` whose horizon is over: observed before all others, so that any real one holds."""
+        negative = self._source.signature.target.classes[0]
+        self._duck.execute(
+            "INSERT INTO told SELECT prediction_id, NULL, $negative, to_timestamp(0), \"at\" + $horizon "
+            'FROM asked WHERE "at" + $horizon <= $silent_at',
+            {"negative": negative, "horizon": self._source.policy.horizon, "silent_at": silent_at},
+        )
+
+    def _take(
+        self, taken: _Taken, files: Sequence[str], where: str = "true", bound: Mapping[str, Any] | None = None
+    ) -> None:
+        rows = sealed_and_unsealed("files" if files else None, taken.none)
+        held = {"files": list(files)} if files else {}
+        self._duck.execute(
+            f"CREATE OR REPLACE TEMP TABLE {taken.name} AS SELECT {taken.columns} FROM {rows} WHERE {where}",
+            {**held, **(bound or {})},
+        )
+
+    def _ids(self, table: str) -> list[str]:
+        """Ids in a temporary table, sorted as the bytes that file statistics compare."""
+        found = self._duck.sql(f"SELECT DISTINCT prediction_id FROM {table} WHERE prediction_id IS NOT NULL ORDER BY 1")
+        return [row[0] for row in found.fetchall()]
+
+    def _bounds(self, time: str, rows: str) -> Window | None:
+        # As whole microseconds: a time with a zone reaches Python through a package that need not be installed.
+        first, last = self._duck.sql(f"SELECT epoch_us(min({time})), epoch_us(max({time})) FROM {rows}").fetchall()[0]
+        return None if first is None else Window(_moment(first), _moment(last + 1))
+
+
+@contextmanager
+def _desk(source: Source) -> Iterator[_Desk]:
+    with connect([source.predictions.path, source.labels.path]) as duck:
+        yield _Desk(source, duck)
+
+
+def _made(span: Window | None) -> str:
+    return "false" if span is None else '(keys IS NOT NULL AND "at" >= $start AND "at" < $end)'
+
+
+def _observed(span: Window | None) -> str:
+    return "false" if span is None else "(key IS NOT NULL AND observed_at >= $start AND observed_at < $end)"
+
+
+def _span(span: Window | None) -> dict[str, datetime]:
+    return {} if span is None else {"start": span.start, "end": span.end}
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)

@@ -1,0 +1,86 @@
+"""What a roll-up row is. One Delta table a model, long form; rows add up, so several rows of one key are normal."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import polars as pl
+import pyarrow as pa
+
+from pilothouse.data.log.schema import TIME
+
+
+class Tier(StrEnum):
+    """How long a bucket is. Days are kept for good, hours for the youngest days."""
+
+    DAY = "day"
+    HOUR = "hour"
+
+
+class Part(StrEnum):
+    """What a row counts. `bin` is a slot of pilothouse.data.rollups.bins; rows that ended in an error are volume alone."""
+
+    VOLUME = "volume"
+    """Rows by `feature`: "ok" or "error"."""
+    FEATURE = "feature"
+    SCORE = "score"
+    LATENCY = "latency"
+    OUTCOME = "outcome"
+    """Labelled rows by `label`; `feature` is "score" (by score slot), "log_loss" or "brier"."""
+
+
+TRUE_SCORE = "score"
+LOG_LOSS = "log_loss"
+BRIER = "brier"
+
+ROLLUP_SCHEMA = pa.schema(
+    [
+        pa.field("tier", pa.string(), nullable=False),
+        pa.field("bucket", TIME, nullable=False),
+        pa.field("version", pa.int64(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("part", pa.string(), nullable=False),
+        pa.field("feature", pa.string(), nullable=False),
+        pa.field("bin", pa.int32(), nullable=False),
+        pa.field("label", pa.int8()),
+        pa.field("recorded", pa.date32(), nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
+        pa.field("s", pa.float64(), nullable=False),
+        pa.field("s2", pa.float64(), nullable=False),
+        pa.field("period", pa.string(), nullable=False),
+    ]
+)
+"""bucket : the start, a midnight or whole hour of the business zone. label : 1 for the positive class, 0 for the negative,
+null where there is none. recorded : the day of the business zone on which this became known. n : rows, signed (a correction
+takes away on the day it came). s, s2 : sums of the values and of their squares (squares for outcomes alone).
+period : the partition, "2026-03" for days and "2026-03-14" for hours."""
+
+KEYS = ("tier", "period", "bucket", "version", "role", "part", "feature", "bin", "label", "recorded")
+SUMS = ("n", "s", "s2")
+
+
+def added_up(rows: pl.DataFrame) -> pl.DataFrame:
+    """`rows` with one row a key; keys whose rows cancel out are gone."""
+    summed = rows.group_by(KEYS, maintain_order=True).agg(pl.col(SUMS).sum())
+    return summed.filter((pl.col("n") != 0) | (pl.col("s") != 0) | (pl.col("s2") != 0))
+
+
+def to_arrow(rows: pl.DataFrame) -> pa.Table:
+    """`rows` in the table's own column order and types."""
+    return rows.select(ROLLUP_SCHEMA.names).to_arrow().cast(ROLLUP_SCHEMA)
+
+
+def bucket_of(tier: Tier, zone: str) -> pl.Expr:
+    """Start of the bucket that `at` falls into, in UTC."""
+    local = pl.col("at").dt.convert_time_zone(zone).dt.truncate("1d" if tier is Tier.DAY else "1h")
+    return local.dt.convert_time_zone("UTC").alias("bucket")
+
+
+def period_of(tier: Tier, zone: str) -> pl.Expr:
+    """Partition of the bucket that `at` falls into: its month for days, its day for hours."""
+    return pl.col("at").dt.convert_time_zone(zone).dt.strftime("%Y-%m" if tier is Tier.DAY else "%Y-%m-%d").alias("period")
+
+
+def day_of(column: str, zone: str) -> pl.Expr:
+    """The business zone's day of a time."""
+    return pl.col(column).dt.convert_time_zone(zone).dt.date()

@@ -1,0 +1,128 @@
+"""The two tables of the log as the fold reads them: pinned versions, and as few files as the question needs."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.errors import CommitsGone
+from pilothouse.data.log.tables import label_folder, prediction_folder
+from pilothouse.data.policies import LabelPolicy
+from pilothouse.data.signature import Signature
+from pilothouse.data.windows import Window
+from pilothouse.data.workspace import Workspace
+
+_BYTES_AT_ONCE = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Predictions and labels of a model, each at the version its handle stands at."""
+
+    predictions: DeltaFolder
+    labels: DeltaFolder
+    signature: Signature
+    policy: LabelPolicy
+
+    @classmethod
+    def open(cls, workspace: Workspace, model: str, signature: Signature, policy: LabelPolicy) -> Source:
+        predictions = prediction_folder(workspace, model, signature)
+        return cls(predictions, label_folder(workspace, model, signature), signature, policy)
+
+    def refresh(self) -> None:
+        """Move to the newest versions: labels first, so that a prediction sealed before its label is seen before it too."""
+        self.labels.refresh()
+        self.predictions.refresh()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Data files of a table: those that came after a version, and those that were there before."""
+
+    new: list[str]
+    old: list[str]
+
+
+def split_files(folder: DeltaFolder, after: int | None) -> Split:
+    """The files of `folder`, split at version `after` (None: all are new). Together they hold every row once.
+
+    Raises CommitsGone when what happened since cannot be told any more: then only a rebuild helps.
+    """
+    upto = folder.version
+    if upto is None:
+        return Split(new=[], old=[])
+    current = folder.files()
+    if after is None:
+        return Split(new=current, old=[])
+    if after > upto:
+        raise CommitsGone(folder.path.name, after)
+    new = folder.added(after, upto)
+    # After a compaction the new rows stand among old ones: then only the old version's own list tells them apart.
+    together = not set(new) <= set(current)
+    old = folder.files(after) if together else sorted(set(current) - set(new))
+    if together and not all(Path(path).exists() for path in (*new, *old)):
+        raise CommitsGone(folder.path.name, after)
+    return Split(new=new, old=old)
+
+
+def files_holding(
+    folder: DeltaFolder, files: Collection[str], ids: Sequence[str], time: str = "", span: Window | None = None
+) -> list[str]:
+    """Those of `files` that may hold a row of `ids` or, when `span` is given, one whose `time` lies in it.
+
+    ids : sorted. A file without statistics is kept; so is one that the handle's version no longer lists.
+    """
+    handle = folder.table()
+    if handle is None:
+        return []
+    stats = pl.DataFrame(pa.table(handle.get_add_actions(flatten=True)))
+    left_out = {
+        str(folder.path / row["path"])
+        for row in stats.iter_rows(named=True)
+        if not _holds_id(row, ids) and not (span is not None and _holds_time(row, time, span))
+    }
+    return [path for path in files if path not in left_out]
+
+
+def _holds_id(row: dict[str, object], ids: Sequence[str]) -> bool:
+    low, high = row.get("min.prediction_id"), row.get("max.prediction_id")
+    if not isinstance(low, str) or not isinstance(high, str):
+        return row.get("null_count.prediction_id") != row["num_records"]
+    at = bisect_left(ids, low)
+    # A long maximum may have been cut short, so no more of the id than that is compared.
+    return at < len(ids) and ids[at][: len(high)] <= high
+
+
+def _holds_time(row: dict[str, object], time: str, span: Window) -> bool:
+    low, high = row.get(f"min.{time}"), row.get(f"max.{time}")
+    return low is None or high is None or (low < span.end and high >= span.start)  # type: ignore[operator]
+
+
+def batches(files: Sequence[str], columns: Sequence[str], schema: pa.Schema) -> Iterator[pl.DataFrame]:
+    """Rows of `files`, 64 MB of files at a time. A column that an older file lacks is null there."""
+    known = pl.DataFrame(schema.empty_table()).schema
+    wanted = {name: known[name] for name in columns}
+    for some in _at_once(files):
+        scan = pl.scan_parquet(
+            some, schema=wanted, missing_columns="insert", extra_columns="ignore", hive_partitioning=False
+        )
+        yield scan.collect()
+
+
+def _at_once(files: Sequence[str]) -> Iterator[list[str]]:
+    some: list[str] = []
+    size = 0
+    for path in files:
+        some.append(path)
+        size += Path(path).stat().st_size
+        if size >= _BYTES_AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some

@@ -1,0 +1,43 @@
+"""Statements of a spool file (SQLite). `body` stands last, so that counting rows does not read it."""
+
+CREATE = """
+CREATE TABLE spool (id TEXT NOT NULL);
+CREATE TABLE entries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    model TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    format TEXT NOT NULL,
+    caller_ids INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE TABLE set_aside (
+    seq INTEGER PRIMARY KEY,
+    model TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    format TEXT NOT NULL,
+    caller_ids INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+"""
+NAME = "INSERT INTO spool (id) VALUES (?)"
+ID = "SELECT id FROM spool"
+BEGIN = "BEGIN IMMEDIATE"
+INSERT = "INSERT INTO entries (model, kind, format, caller_ids, rows, body) VALUES (?, ?, ?, ?, ?, ?)"
+WAITING = "SELECT DISTINCT model, kind FROM entries"
+READ = """
+SELECT seq, format, caller_ids, rows, body FROM entries
+WHERE model = ? AND kind = ? AND seq > ? ORDER BY seq
+"""
+COUNT = "SELECT coalesce(sum(rows), 0) FROM entries WHERE model = ? AND kind = ? AND seq > ?"
+OLDEST = "SELECT min(seq) FROM entries WHERE model = ? AND kind = ?"
+FORGET = "DELETE FROM entries WHERE model = ? AND kind = ? AND seq <= ?"
+SET_ASIDE = """
+INSERT OR IGNORE INTO set_aside
+SELECT seq, model, kind, format, caller_ids, rows, body, ? AS reason, ? AS at FROM entries WHERE seq = ?
+"""
+DROP = "DELETE FROM entries WHERE seq = ?"
+COUNT_SET_ASIDE = "SELECT coalesce(sum(rows), 0) FROM set_aside WHERE model = ?"

@@ -1,0 +1,261 @@
+"""One model of a house: its past, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from pilothouse.data.history.history import History
+from pilothouse.data.history.results import Event, EventKind, Rows
+from pilothouse.data.log.frames import append_frame, append_labels
+from pilothouse.data.log.reader import PredictionLog
+from pilothouse.data.log.spool import Spool
+from pilothouse.data.measures.compare import Comparison
+from pilothouse.data.policies import GatePolicy, LabelPolicy
+from pilothouse.data.rollups.profile import Profile
+from pilothouse.data.signature import Signature, Task
+from pilothouse.data.state import catalog, deployments
+from pilothouse.data.state.audit import AuditRow
+from pilothouse.data.state.catalog import ModelRow, VersionRow
+from pilothouse.data.state.deployments import Deployment
+from pilothouse.data.state.runs import Run, RunState
+from pilothouse.data.windows import Window, as_utc, parse_span, parse_window
+from pilothouse.ops.releases.switch import SwitchProof, champion_version
+from pilothouse.ops.reports.report import EvidentlyReport, make_report
+
+if TYPE_CHECKING:
+    from pilothouse.ops.house import House
+
+LOCAL_SPOOL = "local"
+
+
+class ModelHandle:
+    """One model of a house: its past, and what can be done with it."""
+
+    def __init__(self, house: House, row: ModelRow) -> None:
+        self.house, self.row = house, row
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def task(self) -> Task:
+        return self.row.task
+
+    @property
+    def signature(self) -> Signature:
+        return self.row.signature
+
+    @property
+    def label_policy(self) -> LabelPolicy:
+        return self.row.label_policy
+
+    @property
+    def gate_policy(self) -> GatePolicy:
+        return self.row.gate_policy
+
+    @cached_property
+    def prediction_log(self) -> PredictionLog:
+        house = self.house
+        return PredictionLog(
+            house.workspace, self.name, self.signature, self.label_policy, settings=house.settings, clock=house.clock
+        )
+
+    @cached_property
+    def profile(self) -> Profile:
+        return Profile.load(self._reference_folder)
+
+    @property
+    def _reference_folder(self) -> Path:
+        return self.house.workspace.reference(self.name, self.row.profile_id)
+
+    @cached_property
+    def history(self) -> History:
+        return History(
+            self.house.workspace, self.name, self.row.signature, self.profile, self.row.label_policy,
+            self.house.settings, self.prediction_log, self.house.clock,
+        )  # fmt: skip
+
+    def window(self, text: str) -> Window:
+        """`7d`, `24h`, `8w` back from the data's end, or `START/END`. Raises InvalidWindow."""
+        return parse_window(text, self.data_end() or self.house.clock())
+
+    def data_end(self) -> datetime | None:
+        return self.history.data_end()
+
+    def predict(self, frame: Any, *, log: bool = False) -> pl.DataFrame:
+        """`frame` with the champion's `prediction` (and `score`), computed here. Nothing is logged unless `log`.
+
+        frame : polars, pandas or Arrow, with every feature of the signature. Raises NoChampion, MissingColumn.
+        """
+        from pilothouse.ops.scoring import load_scorer
+
+        given = as_polars(frame)
+        version = champion_version(self.house.state, self.name)
+        with self.house.state.read() as conn:
+            row = catalog.get_version(conn, self.name, version)
+        scored = load_scorer(self.house.store, row).score(given)
+        answered = given.with_columns(pl.Series("prediction", scored.prediction))
+        if scored.score is not None:
+            answered = answered.with_columns(pl.Series("score", scored.score))
+        if log:
+            self.log(answered, version=version)
+        return answered
+
+    def log(self, frame: Any, *, version: int | None = None, caller: str | None = None) -> int:
+        """Log predictions made elsewhere; returns how many, once they are durable.
+
+        frame : the features and `prediction`; if there, also `score`, `id` (of your own: a repeat is dropped), `at`,
+        `logged_at`, `entity_id`. version : who predicted; None for the champion.
+        Raises MissingColumn, NaiveTime, BadData, NoChampion, LogUnavailable.
+        """
+        by = version if version is not None else champion_version(self.house.state, self.name)
+        rows = _with_prediction_id(as_polars(frame))
+        with self._spool() as spool:
+            return append_frame(
+                spool, self.name, self.signature, rows, version=by, caller=caller, clock=self.house.clock
+            )
+
+    def label(self, frame: Any, *, source: str | None = None) -> int:
+        """Log labels; returns how many, once they are durable.
+
+        frame : `label`, and `id` or `key` (JSON); if there, `observed_at` and `recorded_at`, else now.
+        Raises MissingColumn, NaiveTime, BadData, LogUnavailable.
+        """
+        rows = _with_prediction_id(as_polars(frame))
+        with self._spool() as spool:
+            return append_labels(spool, self.name, self.signature, rows, source=source, clock=self.house.clock)
+
+    def _spool(self) -> Spool:
+        return Spool.open(self.house.workspace.spool, LOCAL_SPOOL, self.house.settings.durability)
+
+    def rows(self, window: Window, limit: int = 100) -> Rows:
+        return self.history.rows(window, limit)
+
+    @property
+    def versions(self) -> tuple[VersionRow, ...]:
+        """Newest first."""
+        with self.house.state.read() as conn:
+            return tuple(catalog.list_versions(conn, self.name))
+
+    @property
+    def deployments(self) -> tuple[Deployment, ...]:
+        """Every change of champion, newest first."""
+        with self.house.state.read() as conn:
+            return tuple(deployments.history(conn, self.name))
+
+    @property
+    def champion(self) -> VersionRow | None:
+        with self.house.state.read() as conn:
+            live = deployments.current(conn, self.name)
+            return catalog.get_version(conn, self.name, live.version) if live else None
+
+    @property
+    def epoch(self) -> int:
+        """The number a decision rests on: it changes with every promotion and roll back. 0 before the first."""
+        with self.house.state.read() as conn:
+            live = deployments.current(conn, self.name)
+        return live.seq if live else 0
+
+    def at(self, time: datetime) -> Deployment | None:
+        """Which version was live at `time`, since when, by whom and why; None when none was."""
+        with self.house.state.read() as conn:
+            return deployments.live_at(conn, self.name, as_utc(time))
+
+    def promote(self, version: int, *, reason: str, expected_epoch: int | None = None) -> Deployment:
+        """Make `version` the champion. See `Releases.promote`."""
+        return self.house.releases.promote(
+            self.house.actor, self.name, version, reason=reason, expected_epoch=expected_epoch
+        )
+
+    def rollback(self, to: int | None = None, *, reason: str, expected_epoch: int | None = None) -> Deployment:
+        """Return to the champion before this one, or to `to`. See `Releases.roll_back`."""
+        return self.house.releases.roll_back(
+            self.house.actor, self.name, to, reason=reason, expected_epoch=expected_epoch
+        )
+
+    def rollback_target(self) -> int | None:
+        return self.house.releases.rollback_target(self.name)
+
+    def switch_proof(self, deployment_seq: int) -> tuple[SwitchProof, ...]:
+        return self.house.releases.proof(deployment_seq)
+
+    def audit(self, limit: int = 200) -> tuple[AuditRow, ...]:
+        """This model's acts, newest first."""
+        return self.house.audit(self.name, limit)
+
+    def retrain(self, *, train: str = "8w", judge: str = "2w") -> Run:
+        """Ask for a retraining; the worker runs it. While one is under way, that one is given back.
+
+        train, judge : how long a span to learn from, and how long a later, untouched one to judge champion and
+        challenger on: `8w`, `56d`. Raises NoChampion, InvalidWindow, NotAllowed.
+        """
+        from pilothouse.ops.pipeline.requests import retrain
+
+        arguments = {"train_days": parse_span(train).days, "judge_days": parse_span(judge).days}
+        return retrain(self.house.state, self.house.actor, self.name, arguments, self.house.clock)
+
+    def compare(self, champion: int, challenger: int, window: Window) -> Comparison:
+        """Two versions on the same labelled rows of the log, scored anew. Raises UnknownVersion, EmptyWindow."""
+        from pilothouse.ops.pipeline.compare import compare
+
+        house = self.house
+        return compare(house.workspace, house.state, house.store, self.name, champion, challenger, window)
+
+    def report(self, window: Window) -> EvidentlyReport:
+        """Evidently's full report of the window against the reference, made in a child process (some ten seconds)."""
+        names = {f.column: f.name for f in self.signature.features}
+        rows = self.prediction_log.labelled(window, columns=(*names, "score"))
+        reference = Profile.load_sample(self._reference_folder)
+        return make_report(
+            self.house.store, self.signature, window, rows.rename(names), reference.rename(names),
+            self.history.drift(window),
+        )  # fmt: skip
+
+    def runs(self, limit: int = 50) -> tuple[Run, ...]:
+        return self.house.runs(self.name, limit)
+
+    def events(self, window: Window | None = None) -> tuple[Event, ...]:
+        """What happened to the model, newest first: registrations, promotions, roll backs, retrains."""
+        found = [*map(_deployment_event, self.deployments), *_retrain_events(self.runs())]
+        inside = [e for e in found if window is None or e.at in window]
+        return tuple(sorted(inside, key=lambda e: e.at, reverse=True))
+
+
+def _deployment_event(row: Deployment) -> Event:
+    kind = EventKind.ROLLBACK if row.act == "rollback" else EventKind.PROMOTE
+    title = f"v{row.version} rolled back to" if kind is EventKind.ROLLBACK else f"v{row.version} promoted"
+    return Event(
+        at=row.at, kind=kind, title=title, actor=row.actor, detail=row.reason,
+        audit_seq=row.audit_seq, version=row.version,
+    )  # fmt: skip
+
+
+def _retrain_events(found: Sequence[Run]) -> list[Event]:
+    return [
+        Event(
+            at=run.finished_at, kind=EventKind.RETRAIN, title=f"retrained: {run.verdict}", actor=run.requested_by,
+            version=run.version,
+        )
+        for run in found
+        if run.state is RunState.SUCCEEDED and run.finished_at is not None
+    ]  # fmt: skip
+
+
+def _with_prediction_id(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.rename({"id": "prediction_id"}) if "id" in frame.columns else frame
+
+
+def as_polars(frame: Any) -> pl.DataFrame:
+    """A polars frame from a polars, pandas or Arrow one."""
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    return pl.from_pandas(frame) if hasattr(frame, "iloc") else pl.DataFrame(frame)

@@ -1,0 +1,120 @@
+"""From feature columns to predictions: the same code for the service, the pipeline and the notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from pilothouse.data.errors import MissingColumn
+from pilothouse.data.signature import Feature, Kind, Signature, Task, Value
+from pilothouse.data.state.catalog import VersionRow
+from pilothouse.data.store import Store
+from pilothouse.ops import artifacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = Mapping[str, Sequence[Value]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What a model said, row by row.
+
+    prediction : classes as the target column has them, or numbers for a regression.
+    score : probability of the positive class; None unless the task is binary.
+    scores : probability of each class in the target's order; None unless the task is multiclass.
+    """
+
+    prediction: list[Value]
+    score: list[float] | None = None
+    scores: list[list[float]] | None = None
+
+    def __getitem__(self, rows: slice) -> Scored:
+        return Scored(
+            prediction=self.prediction[rows],
+            score=None if self.score is None else self.score[rows],
+            scores=None if self.scores is None else self.scores[rows],
+        )
+
+
+class Scorer(Protocol):
+    """Something that scores rows given as columns."""
+
+    def score(self, columns: Columns | pl.DataFrame) -> Scored: ...
+
+
+def model_frame(signature: Signature, columns: Columns | pl.DataFrame) -> pd.DataFrame:
+    """The frame that a model is fitted on and scored with: the features in the signature's order.
+
+    Numbers are float64 and missing ones NaN; categories are objects and missing ones NaN; booleans are bool, or
+    float64 when some are missing. Columns that are not features are left out. Raises MissingColumn.
+    """
+    import pandas as pd
+
+    if isinstance(columns, pl.DataFrame):
+        columns = {name: columns[name].to_list() for name in signature.names if name in columns.columns}
+    for name in signature.names:
+        if name not in columns:
+            raise MissingColumn("the frame", name, columns)
+    return pd.DataFrame({f.name: _series(f, columns[f.name]) for f in signature.features}, copy=False)
+
+
+def _series(feature: Feature, values: Sequence[Value]) -> Any:
+    import pandas as pd
+
+    if feature.kind is Kind.CATEGORY:
+        # Pandas would make its own string type of these, which is not what models were fitted on.
+        return pd.Series([np.nan if v is None else v for v in values], dtype=object)
+    if feature.kind is Kind.BOOLEAN and None not in values:
+        return np.asarray(values, dtype=bool)
+    return np.asarray(values, dtype=np.float64)
+
+
+class SklearnScorer:
+    """Scores with a fitted scikit-learn estimator or pipeline."""
+
+    def __init__(self, model: Any, signature: Signature, threshold: float) -> None:
+        self._model, self._signature, self._threshold = model, signature, threshold
+        self._named = hasattr(model, "feature_names_in_")
+        self._order = [] if signature.task is Task.REGRESSION else _class_order(model, signature)
+
+    def score(self, columns: Columns | pl.DataFrame) -> Scored:
+        """Predictions for the rows in `columns`, in their order. Raises MissingColumn."""
+        frame = model_frame(self._signature, columns)
+        given = frame if self._named else frame.to_numpy()
+        if self._signature.task is Task.REGRESSION:
+            return Scored(prediction=np.asarray(self._model.predict(given), dtype=np.float64).tolist())
+        chances = np.asarray(self._model.predict_proba(given), dtype=np.float64)[:, self._order]
+        classes = self._signature.target.classes
+        if self._signature.task is Task.BINARY:
+            score = chances[:, 1]
+            return Scored(prediction=[classes[int(s >= self._threshold)] for s in score], score=score.tolist())
+        best = chances.argmax(axis=1).tolist()
+        return Scored(prediction=[classes[i] for i in best], scores=chances.tolist())
+
+
+def _class_order(model: Any, signature: Signature) -> list[int]:
+    """Where each of the target's classes stands in the model's own order."""
+    own = np.asarray(model.classes_).tolist()
+    return [own.index(value) for value in signature.target.classes]
+
+
+def load_scorer(store: Store, version: VersionRow) -> SklearnScorer:
+    """The scorer of `version`: its artifact is read once, hashed, and loaded from the very bytes that were hashed.
+
+    Raises BadArtifact or UntrustedArtifact.
+    """
+    model = artifacts.load(store.read(version.artifact_sha256), version.trusted_types)
+    return SklearnScorer(model, version.signature, version.threshold)
+
+
+def trust_checked_input() -> None:
+    """Switch off, in this thread, scikit-learn's own checks of inputs that have been checked already."""
+    import sklearn
+
+    sklearn.set_config(assume_finite=True, skip_parameter_validation=True)

@@ -1,0 +1,33 @@
+"""`python -m pilothouse.ops.serving --workspace DIR --port N`: the process that `pilothouse up` starts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pilothouse.data.errors import PilothouseError
+from pilothouse.data.settings import load_settings
+from pilothouse.data.workspace import Workspace
+from pilothouse.ops.answers import exit_code
+from pilothouse.ops.serving.main import LOOPBACK, serve
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to end; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pilothouse.ops.serving", description="Serve a workspace's models.")
+    parser.add_argument("--workspace", type=Path, required=True, help="folder that holds pilothouse.toml")
+    parser.add_argument("--port", type=int, help="port; the setting service_port where left out")
+    parser.add_argument("--host", default=LOOPBACK, help=f"address; only {LOOPBACK} is allowed")
+    given = parser.parse_args(arguments)
+    try:
+        workspace = Workspace.open(given.workspace)
+        serve(workspace, load_settings(workspace.settings_file, service_port=given.port), host=given.host)
+    except PilothouseError as error:
+        sys.stderr.write(f"{error}\n")
+        return exit_code(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""What the service does: predict, take labels, take predictions made elsewhere. Parse, score, log, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from pilothouse.data.errors import BadRows, Fault, LogUnavailable, PilothouseError
+from pilothouse.data.log.entries import LabelEntry, PredictionEntry
+from pilothouse.data.log.ids import new_ids
+from pilothouse.data.log.spool import Durability, Entry, Spool
+from pilothouse.data.settings import Settings
+from pilothouse.data.state.processes import ProcessRow
+from pilothouse.data.state.store import State
+from pilothouse.data.windows import Clock
+from pilothouse.data.workspace import Workspace
+from pilothouse.ops.scoring import Scored, trust_checked_input
+from pilothouse.ops.serving.batching import Answered, Batcher
+from pilothouse.ops.serving.bodies import Asked, Told, micros
+from pilothouse.ops.serving.exchange import Answer, Header, json_answer
+from pilothouse.ops.serving.loader import Loader
+from pilothouse.ops.serving.metrics import Metrics
+from pilothouse.ops.serving.models import Models, Served, Switched
+from pilothouse.ops.serving.pulse import Pulse
+
+SPOOL_KIND = "service"
+_log = logging.getLogger("pilothouse.service")
+
+
+class Serving:
+    """One service process. `start` takes a place in the log and loads the models; `stop` gives both back."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        state: State,
+        settings: Settings,
+        *,
+        process: ProcessRow,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self.models = Models(workspace, state, clock, settings.max_rows)
+        self.metrics = metrics
+        self._state, self._settings, self._clock = state, settings, clock
+        self._spool_folder = workspace.spool
+        self._durability = Durability(settings.durability)
+        self._spool: Spool | None = None
+        self._batchers: dict[str, Batcher] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring", initializer=trust_checked_input)
+        self._pulse = Pulse(state, self.models, process, clock)
+        self._loader = Loader(
+            self.models, state, process_id=process.id, lock_file=_lock_file(workspace), clock=clock,
+            followed=self._followed,
+        )  # fmt: skip
+
+    @property
+    def ready(self) -> bool:
+        return self._spool is not None
+
+    def start(self) -> None:
+        self._loader.start()
+        self._spool = Spool.open(self._spool_folder, SPOOL_KIND, self._settings.durability)
+        self._pulse.start()
+
+    def stop(self) -> None:
+        """Every answer given is in the log when this returns."""
+        spool, self._spool = self._spool, None
+        self._pulse.stop()
+        self._loader.stop()
+        self._thread.shutdown()
+        if spool is not None:
+            spool.close()
+        self.models.close()
+        self._state.close()
+
+    async def predict(self, name: str, body: bytes) -> Answer:
+        """Score the rows in `body` and log them.
+
+        Raises UnknownModel, NotJson, BadRows, NoChampion, ModelNotLoaded, or LogUnavailable: no answer without its row.
+        """
+        began = perf_counter()
+        served = self.models.served(name)
+        asked = served.bodies.predict(body)
+        if asked is None:
+            raise await _named(served.bodies.predict_refusal, body)
+        _check_model(asked, name)
+        answered = await self._batcher(name).score(asked.rows)
+        _check_finite(answered.scored)
+        now = self._clock()
+        ids = asked.ids or new_ids(len(asked.rows), now)
+        entry = PredictionEntry(
+            version=answered.by.version, ids=ids, rows=asked.raw, predictions=answered.scored.prediction,
+            scores=_optional_scores(answered.scored), logged_at=micros(now), at=asked.at, entities=asked.entities,
+            keys=asked.keys, latency_us=int((perf_counter() - began) * 1e6),
+        )  # fmt: skip
+        await self._keep(entry.entry(name, caller_ids=asked.ids is not None))
+        self.metrics.took(name, "predictions", len(ids))
+        return json_answer(_predictions(answered, ids), headers=self._marks(answered.by.version))
+
+    async def feedback(self, name: str, body: bytes) -> Answer:
+        """Take the labels in `body`. Whose they are is found out later. Raises what `predict` raises."""
+        served = self.models.served(name)
+        told = served.bodies.labels(body)
+        if told is None:
+            raise await _named(served.bodies.labels_refusal, body)
+        await self._keep(self._label_entry(told).entry(name))
+        return self._taken(name, "labels", len(told))
+
+    async def log(self, name: str, body: bytes) -> Answer:
+        """Take predictions made elsewhere. Raises what `predict` raises, and UnknownVersion."""
+        served = self.models.served(name)
+        given = served.bodies.elsewhere(body)
+        if given is None:
+            raise await _named(served.bodies.elsewhere_refusal, body)
+        asked, now = given.asked, self._clock()
+        _check_model(asked, name)
+        entry = PredictionEntry(
+            version=await self._version(served, given.version), ids=asked.ids or new_ids(len(asked.rows), now),
+            rows=asked.raw, predictions=given.predictions, scores=given.scores, logged_at=micros(now), at=asked.at,
+            entities=asked.entities, keys=asked.keys,
+        )  # fmt: skip
+        await self._keep(entry.entry(name, caller_ids=asked.ids is not None))
+        return self._taken(name, "logged", len(asked.rows))
+
+    def list_models(self) -> Answer:
+        models = [_summary(served) for served in self.models.all.values()]
+        return json_answer({"models": models})
+
+    def describe(self, name: str) -> Answer:
+        """What `name` takes, gives and runs on, with an example. Raises UnknownModel."""
+        served = self.models.served(name)
+        row = served.champion.row if served.champion else None
+        target = served.model.signature.target
+        facts = {
+            "artifact_sha256": row.artifact_sha256 if row else None,
+            "runtime": row.runtime if row else None,
+            "signature": [
+                {"name": f.name, "type": str(f.kind), "nullable": f.nullable} for f in served.model.signature.features
+            ],
+            "target": {"name": target.name, "type": str(target.kind), "classes": list(target.classes)},
+            "example": served.example,
+        }
+        return json_answer(_summary(served) | facts)
+
+    async def _keep(self, entry: Entry) -> None:
+        if self._spool is None:
+            raise LogUnavailable("the service is ending")
+        # Shielded: a request given up must not take back an entry that the writer has in hand.
+        await asyncio.shield(asyncio.wrap_future(self._spool.submit(entry)))
+
+    def _label_entry(self, told: list[Told]) -> LabelEntry:
+        now = micros(self._clock())
+        return LabelEntry(
+            labels=[t.label for t in told],
+            observed_at=[now if t.observed_at is None else micros(t.observed_at) for t in told],
+            recorded_at=now,
+            ids=[t.id for t in told],
+            keys=[t.key for t in told],
+        )
+
+    async def _version(self, served: Served, version: int | None) -> int:
+        if version is None or (served.champion and served.champion.version == version):
+            return served.live().version
+        return (await asyncio.to_thread(self.models.version_row, served.name, version)).version
+
+    def _batcher(self, name: str) -> Batcher:
+        if name not in self._batchers:
+            self._batchers[name] = Batcher(lambda: self.models.live(name), self._thread, self._settings.max_rows)
+        return self._batchers[name]
+
+    def _taken(self, name: str, kind: str, rows: int) -> Answer:
+        self.metrics.took(name, kind, rows)
+        return json_answer({"accepted": rows}, status=202, headers=self._marks())
+
+    def _marks(self, version: int | None = None) -> tuple[Header, ...]:
+        word = b"durable" if self._durability is Durability.FULL else b"accepted"
+        durability = (b"x-pilothouse-durability", word)
+        return (durability,) if version is None else (durability, (b"x-pilothouse-version", b"%d" % version))
+
+    def _followed(self, switched: list[Switched]) -> None:
+        self.metrics.followed(self.models.versions(), len(switched))
+
+
+async def _named(refusal: Callable[[bytes], PilothouseError], body: bytes) -> PilothouseError:
+    """The error that names all faults of `body`; found in a thread, for a large body has many."""
+    return await asyncio.to_thread(refusal, body)
+
+
+def _check_model(asked: Asked, name: str) -> None:
+    if asked.model is not None and asked.model != name:
+        raise BadRows([Fault("/model", f"must be {name}, the model of this address, or be left out")])
+
+
+def _check_finite(scored: Scored) -> None:
+    """Raises BadRows naming the rows for which the model gave no number: not every model copes with missing values."""
+    given: list[Any] = scored.scores or scored.score or scored.prediction
+    if scored.score is None and scored.scores is None and not isinstance(given[0], float):
+        return
+    silent = [i for i, value in enumerate(given) if not _finite(value)]
+    if silent:
+        raise BadRows(
+            Fault(f"/rows/{i}", "got no finite score: does the model accept missing values?") for i in silent[:50]
+        )
+
+
+def _finite(value: float | list[float]) -> bool:
+    return math.isfinite(value) if isinstance(value, float) else all(map(math.isfinite, value))
+
+
+def _optional_scores(scored: Scored) -> list[float | None] | None:
+    return None if scored.score is None else [*scored.score]
+
+
+def _predictions(answered: Answered, ids: list[str]) -> dict[str, Any]:
+    scored = answered.scored
+    rows: list[dict[str, Any]] = [
+        {"id": i, "prediction": p} for i, p in zip(ids, scored.prediction, strict=True)
+    ]  # fmt: skip
+    for name, values in (("score", scored.score), ("scores", scored.scores)):
+        for row, value in zip(rows, values or (), strict=values is not None):
+            row[name] = value
+    return {"model": answered.by.name, "version": answered.by.version, "predictions": rows}
+
+
+def _summary(served: Served) -> dict[str, Any]:
+    version = served.champion.version if served.champion else None
+    return {"name": served.name, "version": version, "task": str(served.model.task)}
+
+
+def _lock_file(workspace: Workspace) -> Path:
+    return workspace.run / "loader.lock"

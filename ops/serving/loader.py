@@ -1,0 +1,148 @@
+"""The thread that loads models off the request path, answers preparations and notes switches."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from time import perf_counter
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from pilothouse.data.errors import NotFound, PilothouseError
+from pilothouse.data.state import processes
+from pilothouse.data.state.catalog import VersionRow
+from pilothouse.data.state.processes import Preparation
+from pilothouse.data.state.store import State
+from pilothouse.data.state.watch import Watch
+from pilothouse.data.windows import Clock
+from pilothouse.ops.serving.models import Models, Switched
+
+LOOK_EVERY_S = 0.05
+PREPARATION_AGE = timedelta(minutes=10)
+"""Older requests were made of workers that are gone: nobody waits for the answer."""
+_NICENESS = 19
+
+_log = logging.getLogger("pilothouse.service")
+
+
+class Loader:
+    """Keeps `models` level with the state store, in a thread of its own.
+
+    followed : told after every step which deployments this process has switched to since the one before.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        state: State,
+        *,
+        process_id: str,
+        lock_file: Path,
+        clock: Clock,
+        followed: Callable[[list[Switched]], None],
+    ) -> None:
+        self._models, self._state, self._process_id, self._clock = models, state, process_id, clock
+        self._lock_file, self._followed = lock_file, followed
+        self._watch = Watch(state)
+        self._answered = 0
+        self._failed: dict[tuple[str, int], str] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
+
+    def start(self) -> None:
+        """Load every champion, then go on in the background."""
+        for row in self._models.sync():
+            self._try_load(row)
+        self._followed([])
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._watch.close()
+
+    def _run(self) -> None:
+        _step_back()
+        while not self._stop.wait(LOOK_EVERY_S):
+            try:
+                self._look()
+            except (PilothouseError, SQLAlchemyError):
+                _log.exception("the loader could not follow the state store; it looks again")
+
+    def _look(self) -> None:
+        changed = self._watch.changed()
+        if changed:
+            for row in self._models.sync():
+                if (row.model, row.version) not in self._failed:
+                    self._try_load(row)
+            for asked in self._preparations():
+                self._prepare(asked)
+                self._answered = asked.seq
+        switched = self._models.take_switched()
+        if switched:
+            self._record(switched)
+        if changed or switched:
+            self._followed(switched)
+
+    def _preparations(self) -> list[Preparation]:
+        with self._state.read() as conn:
+            asked = processes.preparations(conn, after=self._answered)
+        return [p for p in asked if p.at > self._clock() - PREPARATION_AGE]
+
+    def _prepare(self, asked: Preparation) -> None:
+        began = perf_counter()
+        fault = self._fault_of(asked)
+        load_ms = (perf_counter() - began) * 1000
+        with self._state.write() as conn:
+            processes.acknowledge(
+                conn, asked.seq, self._process_id, ok=fault is None, detail=fault or "", load_ms=load_ms,
+                at=self._clock(),
+            )  # fmt: skip
+
+    def _fault_of(self, asked: Preparation) -> str | None:
+        """Load what is asked for; returns what stood against it."""
+        try:
+            row = self._models.version_row(asked.model, asked.version)
+        except NotFound as error:
+            return str(error)
+        with _one_at_a_time(self._lock_file):
+            return self._try_load(row)
+
+    def _try_load(self, row: VersionRow) -> str | None:
+        """Load a version; returns what stood against it, for a broken artifact must not end the other models' process."""
+        try:
+            self._models.load(row)
+        except Exception as error:
+            _log.exception("%s version %d could not be loaded", row.model, row.version)
+            fault = str(error) if isinstance(error, PilothouseError) else f"{type(error).__name__}: {error}"
+            self._failed[row.model, row.version] = fault
+            return fault
+        self._failed.pop((row.model, row.version), None)
+        return None
+
+    def _record(self, switched: list[Switched]) -> None:
+        with self._state.write() as conn:
+            for switch in switched:
+                processes.record_switch(conn, switch.deployment_seq, self._process_id, switch.at)
+
+
+@contextmanager
+def _one_at_a_time(lock_file: Path) -> Iterator[None]:
+    """The workers of a host load one after the other: together they would leave requests no processor."""
+    with lock_file.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _step_back() -> None:
+    """Let requests go first: this thread gets the lowest priority, where threads have one of their own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -1,0 +1,73 @@
+"""The service's own figures in Prometheus' text format, summed over its workers. All labels are bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """Counts what one worker does.
+
+    folder : where all workers of a service keep their figures; None for a single process. `FOLDER_VARIABLE` must have
+    named it before prometheus_client was first imported.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._registry = own = CollectorRegistry()
+        by = ["route", "model", "status"]
+        self._requests = Counter("pilothouse_requests_total", "Requests answered.", by, registry=own)
+        self._rows = Counter("pilothouse_rows_total", "Rows taken, by what they were.", ["model", "kind"], registry=own)
+        self._seconds = Histogram(
+            "pilothouse_request_seconds", "From a request's head to its answer.", ["route"],
+            buckets=_BUCKETS_S, registry=own,
+        )  # fmt: skip
+        self._in_flight = Gauge(
+            "pilothouse_in_flight", "Requests in hand.", registry=own, multiprocess_mode="livesum"
+        )  # fmt: skip
+        self._version = Gauge(
+            "pilothouse_live_version", "The version that answers.", ["model"],
+            registry=own, multiprocess_mode="liveall",
+        )  # fmt: skip
+        self._switches = Counter("pilothouse_switches_total", "Changes of champion followed.", registry=own)
+
+    def answered(self, route: str, model: str, status: int, seconds: float) -> None:
+        """One request; `route` is a template such as /models/{name}/predict, `model` a registered name or empty."""
+        self._requests.labels(route, model, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def took(self, model: str, kind: str, rows: int) -> None:
+        self._rows.labels(model, kind).inc(rows)
+
+    def holds(self, requests: int) -> None:
+        self._in_flight.set(requests)
+
+    def followed(self, versions: Mapping[str, int], switches: int) -> None:
+        for model, version in versions.items():
+            self._version.labels(model).set(version)
+        self._switches.inc(switches)
+
+    def text(self) -> bytes:
+        """The figures of all workers."""
+        if self._folder is None:
+            return generate_latest(self._registry)
+        _forget_dead(self._folder)
+        summed = CollectorRegistry()
+        MultiProcessCollector(summed, path=str(self._folder))  # type: ignore[no-untyped-call]
+        return generate_latest(summed)
+
+
+def _forget_dead(folder: Path) -> None:
+    """Gauges speak for living workers only; what dead ones counted stays counted."""
+    pids = {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*_*.db")}
+    for pid in pids:
+        if not psutil.pid_exists(pid):
+            mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]

@@ -1,0 +1,254 @@
+"""What this process answers with: one immutable value a model, swapped by reference."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from pilothouse.data.epoch import EpochView
+from pilothouse.data.errors import BadArtifact, ModelNotLoaded, NoChampion, NotFound, UnknownModel
+from pilothouse.data.signature import Feature, Kind, Signature, Value
+from pilothouse.data.state import catalog, deployments
+from pilothouse.data.state.catalog import ModelRow, VersionRow
+from pilothouse.data.state.deployments import Deployment
+from pilothouse.data.state.store import State
+from pilothouse.data.store import Store
+from pilothouse.data.windows import Clock
+from pilothouse.data.workspace import Workspace
+from pilothouse.ops.scoring import Scored, Scorer, load_scorer
+from pilothouse.ops.serving.bodies import Bodies, Row
+
+KEPT_WARM = 4
+"""Versions of a model held in memory: the champion and the last three others."""
+_WARM_UP_CALLS = 5
+_SHOWN_OF_A_NAME = 80
+
+_log = logging.getLogger("pilothouse.service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveModel:
+    """One version, loaded and warm."""
+
+    name: str
+    version: int
+    row: VersionRow
+    scorer: Scorer
+
+    def score(self, rows: list[Row]) -> Scored:
+        """Scores for `rows`, each a tuple in the signature's order."""
+        columns = zip(*rows, strict=True)
+        return self.scorer.score(dict(zip(self.row.signature.names, columns, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A registered model as this process stands to it.
+
+    champion : the version that answers here; None when the model has none, or it could not be loaded.
+    due : the deployment in force, which `champion` follows as soon as it is loaded.
+    """
+
+    model: ModelRow
+    bodies: Bodies
+    example: dict[str, Value]
+    champion: LiveModel | None = None
+    due: Deployment | None = None
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def live(self) -> LiveModel:
+        """Raises NoChampion, or ModelNotLoaded when this process failed to load the one there is."""
+        if self.champion is not None:
+            return self.champion
+        if self.due is None:
+            raise NoChampion(self.name)
+        raise ModelNotLoaded(self.name, self.due.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """This process began to answer with a deployment's version."""
+
+    deployment_seq: int
+    at: datetime
+
+
+class Models:
+    """All models of the workspace, as this process serves them.
+
+    Requests read through `served` and `live`, on the event loop. Loading happens in one other thread, through `sync`
+    and `load`. Both may swap; a lock keeps them apart, and is never held while anything is read or loaded.
+    """
+
+    def __init__(self, workspace: Workspace, state: State, clock: Clock, max_rows: int) -> None:
+        self._workspace, self._state, self._clock, self._max_rows = workspace, state, clock, max_rows
+        self._store = Store(workspace.store)
+        self._epoch = EpochView(workspace.epoch_file)
+        self._epoch_seen = -1
+        self._served: Mapping[str, Served] = {}
+        self._warm: Mapping[tuple[str, int], LiveModel] = {}
+        self._switched: list[Switched] = []
+        self._swap = threading.Lock()
+
+    @property
+    def epoch(self) -> int:
+        """The newest deployment that this process knows of."""
+        return max((s.due.seq for s in self._served.values() if s.due), default=0)
+
+    @property
+    def all(self) -> Mapping[str, Served]:
+        return self._served
+
+    def versions(self) -> dict[str, int]:
+        """The version that answers, by model."""
+        return {name: s.champion.version for name, s in self._served.items() if s.champion}
+
+    def served(self, name: str) -> Served:
+        """The model called `name`, after a look at the epoch. Raises UnknownModel."""
+        self.look()
+        found = self._served.get(name)
+        if found is None:
+            raise UnknownModel(name[:_SHOWN_OF_A_NAME], self._served)
+        return found
+
+    def only(self) -> Served:
+        """The one model of a service with one model, for the short routes. Raises NotFound otherwise."""
+        if len(self._served) != 1:
+            known = ", ".join(sorted(self._served)) or "none yet"
+            raise NotFound(f"The short routes need exactly one model. Registered: {known}. Use /models/{{name}}/...")
+        return self.served(next(iter(self._served)))
+
+    def live(self, name: str) -> LiveModel:
+        """The version of `name` that answers now. Raises UnknownModel, NoChampion or ModelNotLoaded."""
+        return self.served(name).live()
+
+    def look(self) -> None:
+        """Follow the epoch: eight bytes of shared memory, and a read of the state store only when they have changed."""
+        epoch = self._epoch.epoch
+        if epoch == self._epoch_seen:
+            return
+        self._epoch_seen = epoch
+        with self._state.read() as conn:
+            current = deployments.all_current(conn)
+        self._adopt(current)
+
+    def sync(self) -> list[VersionRow]:
+        """Follow the state store: new models and deployments. Returns the champions that have yet to be loaded."""
+        with self._state.read() as conn:
+            models = catalog.list_models(conn)
+            current = deployments.all_current(conn)
+            rows = [
+                catalog.get_version(conn, d.model, d.version)
+                for d in current.values()
+                if not self.is_warm(d.model, d.version)
+            ]
+        self._add(models)
+        self._adopt(current)
+        return rows
+
+    def is_warm(self, model: str, version: int) -> bool:
+        return (model, version) in self._warm
+
+    def version_row(self, model: str, version: int) -> VersionRow:
+        """Raises UnknownModel or UnknownVersion."""
+        with self._state.read() as conn:
+            return catalog.get_version(conn, model, version)
+
+    def load(self, row: VersionRow) -> None:
+        """Load and warm a version, and swap to it where it is due. Slow; never called on the event loop.
+
+        Raises BadArtifact or UntrustedArtifact, or whatever the model raises on its reference example.
+        """
+        if not self.is_warm(row.model, row.version):
+            self._check_features(row)
+            live = LiveModel(name=row.model, version=row.version, row=row, scorer=load_scorer(self._store, row))
+            example = tuple(self._served[row.model].example[name] for name in row.signature.names)
+            for _ in range(_WARM_UP_CALLS):
+                live.score([example])
+            self._keep_warm(live)
+        self._adopt({name: s.due for name, s in self._served.items() if s.due})
+
+    def _check_features(self, row: VersionRow) -> None:
+        """Requests are checked against the model's features, so every version must take the same."""
+        if row.signature.features != self._served[row.model].model.signature.features:
+            raise BadArtifact(row.artifact_sha256, f"version {row.version} takes other features than {row.model} does")
+
+    def take_switched(self) -> list[Switched]:
+        """The switches since the last call."""
+        with self._swap:
+            taken, self._switched = self._switched, []
+        return taken
+
+    def close(self) -> None:
+        self._epoch.close()
+
+    def _add(self, models: list[ModelRow]) -> None:
+        new = {row.name: self._serve(row) for row in models if row.name not in self._served}
+        if new:
+            with self._swap:
+                self._served = {**self._served, **new}
+
+    def _serve(self, row: ModelRow) -> Served:
+        folder = self._workspace.reference(row.name, row.profile_id)
+        example = reference_example(folder, row.signature)
+        return Served(model=row, bodies=Bodies(row.signature, self._max_rows), example=example)
+
+    def _adopt(self, current: Mapping[str, Deployment]) -> None:
+        """Swap every model whose deployment has moved on and whose new champion is loaded; others keep answering."""
+        with self._swap:
+            swapped = {
+                name: self._followed(self._served[name], due) for name, due in current.items() if name in self._served
+            }
+            if any(swapped[name] is not self._served[name] for name in swapped):
+                self._served = {**self._served, **swapped}
+
+    def _followed(self, served: Served, due: Deployment) -> Served:
+        if served.due and served.due.seq > due.seq:
+            return served
+        loaded = self._warm.get((served.name, due.version))
+        if served.due == due and loaded is served.champion:
+            return served
+        if loaded and served.champion:
+            self._switched.append(Switched(due.seq, self._clock()))
+        return replace(served, champion=loaded or served.champion, due=due)
+
+    def _keep_warm(self, live: LiveModel) -> None:
+        """Keep `live`; of the model's other versions let go of the one used longest ago, never of the champion."""
+        with self._swap:
+            champion = self._served[live.name].champion
+            order = [*self._warm.values(), *([champion] if champion else []), live]
+            warm = {(kept.name, kept.version): kept for kept in _by_last_use(order)}
+            mine = [key for key in warm if key[0] == live.name]
+            for key in mine[:-KEPT_WARM]:
+                del warm[key]
+            self._warm = warm
+
+
+def _by_last_use(order: list[LiveModel]) -> list[LiveModel]:
+    """Each model once, where it stands last in `order`."""
+    last = {(live.name, live.version): position for position, live in enumerate(order)}
+    return [order[position] for position in sorted(last.values())]
+
+
+def reference_example(folder: Path, signature: Signature) -> dict[str, Value]:
+    """A row that the model has seen the like of: the reference's own example, else one made from the signature."""
+    file = folder / "example.json"
+    if file.is_file():
+        kept = json.loads(file.read_text())
+        if set(kept) >= set(signature.names):
+            return {name: kept[name] for name in signature.names}
+        _log.warning("%s lacks features; an example was made from the signature", file.name)
+    return {f.name: _made_up(f) for f in signature.features}
+
+
+def _made_up(feature: Feature) -> Value:
+    values: dict[Kind, Value] = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOLEAN: False, Kind.CATEGORY: "a"}
+    return values[feature.kind]

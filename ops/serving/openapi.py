@@ -1,0 +1,232 @@
+"""The OpenAPI 3.1 document of this service, made from the signatures of the models it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target
+from pilothouse.ops.serving.checks import MAX_ID, MAX_KEYS, MAX_TEXT
+from pilothouse.ops.serving.models import Served
+
+Schema = dict[str, Any]
+
+_ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
+_TIME: Schema = {"type": "string", "format": "date-time", "description": "ISO 8601 with a zone."}
+_KEY: Schema = {
+    "type": "object",
+    "description": "Business keys.",
+    "minProperties": 1,
+    "maxProperties": MAX_KEYS,
+    "propertyNames": {"minLength": 1, "maxLength": MAX_ID},
+    "additionalProperties": {"type": ["string", "number"], "maxLength": MAX_TEXT},
+}
+_PROBLEM: Schema = {
+    "type": "object",
+    "description": "RFC 9457. `faults` point into the body (RFC 6901).",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+        "faults": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+_ACCEPTED: Schema = {
+    "type": "object",
+    "required": ["accepted"],
+    "properties": {"accepted": {"type": "integer", "minimum": 1}},
+}
+_MODEL: Schema = {
+    "type": "object",
+    "required": ["name", "version", "task"],
+    "properties": {
+        "name": {"type": "string"},
+        "version": {"type": ["integer", "null"]},
+        "task": {"type": "string"},
+    },
+}
+_WHY = {
+    "400": "Not JSON.",
+    "404": "No such model or version.",
+    "408": "The body did not arrive in time.",
+    "409": "The model has no champion.",
+    "413": "The body is too large.",
+    "415": "The body is not announced as JSON.",
+    "422": "The body is not what the model takes.",
+    "503": "Too many requests in hand, or the log cannot be written. Try again.",
+}
+_BODY_PROBLEMS = tuple(_WHY)
+
+
+def document(models: Mapping[str, Served]) -> dict[str, Any]:
+    """The document. Each model has paths of its own, so that each has the schema of its rows and an example."""
+    paths: dict[str, Any] = dict(_common())
+    for name, served in models.items():
+        paths |= _model_paths(f"/models/{name}", served)
+    if len(models) == 1:
+        paths |= _model_paths("", next(iter(models.values())))
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Pilothouse service",
+            "version": version("pilothouse"),
+            "description": "Predictions, labels and predictions made elsewhere.",
+        },
+        "paths": paths,
+        "components": {"schemas": {"Problem": _PROBLEM, "Model": _MODEL}},
+    }
+
+
+def _common() -> Iterable[tuple[str, Any]]:
+    state: Schema = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
+    listing: Schema = {
+        "type": "object",
+        "required": ["models"],
+        "properties": {"models": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}},
+    }
+    yield "/livez", _get("livez", "Whether the process answers.", state)
+    yield "/readyz", _get("readyz", "Whether it can predict.", state, ["503"])
+    yield "/models", _get("models", "The models served.", listing)
+    yield "/openapi.json", _get("openapi", "This document.", {"type": "object"})
+    yield (
+        "/metrics",
+        {"get": _operation("metrics", "Figures for Prometheus.", {"200": _answer("text/plain", {"type": "string"})})},
+    )
+
+
+def _model_paths(base: str, served: Served) -> dict[str, Any]:
+    signature, tag = served.model.signature, served.name if base else "short"
+    operations = {
+        "predict": ("Score rows, and log them.", _predict_schema(signature), "200", _predictions(signature)),
+        "feedback": ("Tell labels.", _labels_schema(signature), "202", _ACCEPTED),
+        "log": ("Log predictions made elsewhere.", _log_schema(signature), "202", _ACCEPTED),
+    }
+    paths: dict[str, Any] = {
+        f"{base}/{verb}": _post(f"{tag}-{verb}", summary, schema, _examples(verb, served), {status: _json(answer)})
+        for verb, (summary, schema, status, answer) in operations.items()
+    }
+    described = {"$ref": "#/components/schemas/Model"}
+    paths[base or "/model"] = _get(f"{tag}-model", "What the model takes and gives.", described, ["404"])
+    return paths
+
+
+def _examples(verb: str, served: Served) -> Schema:
+    label = next(iter(served.model.signature.target.classes), 0.0)
+    examples: dict[str, Schema] = {
+        "predict": {"rows": [served.example]},
+        "feedback": {"labels": [{"id": "the id of a prediction", "label": label}]},
+        "log": {"rows": [served.example], "predictions": [label]},
+    }
+    return examples[verb]
+
+
+def _get(name: str, summary: str, schema: Schema, problems: Iterable[str] = ()) -> Schema:
+    return {"get": _operation(name, summary, {"200": _json(schema)} | _problems(problems))}
+
+
+def _post(name: str, summary: str, body: Schema, example: Schema, answers: Schema) -> Schema:
+    operation = _operation(name, summary, answers | _problems(_BODY_PROBLEMS))
+    content = {"application/json": {"schema": body, "example": example}}
+    return {"post": operation | {"requestBody": {"required": True, "content": content}}}
+
+
+def _operation(name: str, summary: str, responses: Schema) -> Schema:
+    return {"operationId": name, "summary": summary, "responses": responses}
+
+
+def _json(schema: Schema) -> Schema:
+    return _answer("application/json", schema)
+
+
+def _answer(media: str, schema: Schema) -> Schema:
+    return {"description": "Done.", "content": {media: {"schema": schema}}}
+
+
+def _problems(statuses: Iterable[str]) -> Schema:
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": _WHY[status], "content": problem} for status in statuses}
+
+
+def _row_schema(signature: Signature) -> Schema:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(signature.names),
+        "properties": {f.name: _feature_schema(f) for f in signature.features},
+    }
+
+
+def _feature_schema(feature: Feature) -> Schema:
+    kinds = {Kind.NUMBER: "number", Kind.INTEGER: "integer", Kind.BOOLEAN: "boolean", Kind.CATEGORY: "string"}
+    kind = kinds[feature.kind]
+    schema: Schema = {"type": [kind, "null"] if feature.nullable else kind}
+    return schema | {"maxLength": MAX_TEXT} if feature.kind is Kind.CATEGORY else schema
+
+
+def _label_schema(target: Target) -> Schema:
+    if target.classes:
+        return {"enum": list(target.classes)}
+    return {"type": "number" if target.kind in NUMERIC else "string"}
+
+
+def _columns(signature: Signature) -> dict[str, Schema]:
+    """What a body of rows may hold; every array has one item a row."""
+    return {
+        "rows": {"type": "array", "minItems": 1, "items": _row_schema(signature)},
+        "ids": {"type": "array", "uniqueItems": True, "items": _ID},
+        "at": {"type": "array", "items": _TIME},
+        "entities": {"type": "array", "items": {"anyOf": [_ID, {"type": "null"}]}},
+        "keys": {"type": "array", "items": {"anyOf": [_KEY, {"type": "null"}]}},
+    }
+
+
+def _object(properties: Schema, required: list[str]) -> Schema:
+    return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
+
+
+def _predict_schema(signature: Signature) -> Schema:
+    return _object(_columns(signature), ["rows"])
+
+
+def _log_schema(signature: Signature) -> Schema:
+    extra: Schema = {
+        "predictions": {"type": "array", "minItems": 1, "items": _label_schema(signature.target)},
+        "scores": {"type": "array", "items": {"type": ["number", "null"], "minimum": 0, "maximum": 1}},
+        "version": {"type": "integer", "minimum": 1, "description": "The champion where left out."},
+    }
+    return _object(_columns(signature) | extra, ["rows", "predictions"])
+
+
+def _labels_schema(signature: Signature) -> Schema:
+    properties = {"id": _ID, "key": _KEY, "label": _label_schema(signature.target), "observed_at": _TIME}
+    label = _object(properties, ["label"]) | {"oneOf": [{"required": ["id"]}, {"required": ["key"]}]}
+    return _object({"labels": {"type": "array", "minItems": 1, "items": label}}, ["labels"])
+
+
+def _predictions(signature: Signature) -> Schema:
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    row = {"id": _ID, "prediction": _label_schema(signature.target), "score": share}
+    row["scores"] = {"type": "array", "items": share, "description": "Of each class, in the order of the target's."}
+    return {
+        "type": "object",
+        "required": ["model", "version", "predictions"],
+        "properties": {
+            "model": {"type": "string"},
+            "version": {"type": "integer"},
+            "predictions": {
+                "type": "array",
+                "items": {"type": "object", "required": ["id", "prediction"], "properties": row},
+            },
+        },
+    }

@@ -1,0 +1,88 @@
+"""Fleet: who needs a person, before any chart; then the numbers, then every model."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pilothouse.app import markup, questions, sentences, session, widgets
+from pilothouse.app.panels import fleet
+
+TOUR = (
+    "Read the card below: it says which model needs you and the rule that made it so.",
+    "Open **its page** and look at ROC AUC by week: the model was right once, and has gone stale.",
+    "Press **Retrain**. It takes under a minute; reload the page in the middle if you like.",
+    "Read the scorecard on **Releases**: both versions on the same rows that neither has seen. Promote the challenger.",
+    "Watch the panel *since the switch* fill with flights that land after it. Then roll back: one button.",
+)
+
+
+def tour() -> None:
+    demo = session.house().demo
+    if demo is None or st.session_state.get("tour-over"):
+        return
+    with st.container(border=True, key="tour"):
+        st.html(markup.tag("h2", "A tour in five steps", kind="ph-heading"))
+        st.markdown("\n".join(f"{place}. {step}" for place, step in enumerate(TOUR, 1)))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("I know my way", icon=":material/close:", on_click=_end_tour)
+            widgets.quiet(demo.sentence)
+
+
+def _end_tour() -> None:
+    st.session_state["tour-over"] = True
+
+
+def inbox(lines: list[fleet.Line]) -> None:
+    for line in lines:
+        if line.needs_a_person:
+            inbox_card(line)
+
+
+def inbox_card(line: fleet.Line) -> None:
+    with st.container(border=True, key=f"inbox-{line.model}"):
+        name = markup.tag("h2", line.model, kind="ph-heading")
+        champion = markup.badge(f"champion v{line.champion}" if line.champion else "no champion", "current")
+        st.html(markup.tag("div", markup.join([name, markup.chip(line.health.state), champion]), kind="ph-row"))
+        st.html(fleet.reasons(line.health.reasons))
+        with st.container(horizontal=True):
+            widgets.visit("Why: look at the model", "model", line.model, icon=":material/monitoring:")
+            widgets.visit("Retrain", "retrain", line.model, icon=":material/model_training:")
+            widgets.visit("Releases", "releases", line.model, icon=":material/rocket_launch:")
+
+
+def models(lines: list[fleet.Line]) -> None:
+    widgets.section("Models", "Choose a row to open its page.")
+    shown = lines
+    if len(lines) > 8:
+        wanted = st.text_input("Search models", placeholder="Search models", label_visibility="collapsed").lower()
+        shown = [line for line in lines if wanted in line.model]
+    columns, config = widgets.fleet_columns(shown, session.zone())
+    st.dataframe(
+        columns, key="fleet-table", hide_index=True, column_config=config, row_height=40, selection_mode="single-row",
+        on_select=lambda: widgets.visit_row("fleet-table", [line.model for line in shown]),
+        alt="Every model with its state, its main metric by week, drift, rows and last prediction.",
+    )  # fmt: skip
+
+
+def running() -> None:
+    state, words = sentences.processes(session.house().processes(), session.now())
+    mark = markup.chip(state)
+    url = session.house().service_url
+    where = f" Predictions are answered at {url}." if url else ""
+    st.html(markup.tag("div", markup.join([mark, markup.tag("span", words + where, kind="ph-quiet")]), kind="ph-row"))
+
+
+def main() -> None:
+    chosen = session.range_text()
+    lines = fleet.worst_first([questions.fleet_line(name, chosen) for name in session.house().models()])
+    widgets.title("Fleet", fleet.inbox_sentence(lines))
+    if not lines:
+        widgets.require_model()
+    inbox(lines)
+    widgets.tiles(fleet.tiles(lines, session.range_name(chosen)))
+    models(lines)
+    running()
+    tour()
+
+
+main()

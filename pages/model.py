@@ -1,0 +1,172 @@
+"""Model: is it right, and why not? One model's story, answer first, raw rows last."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import streamlit as st
+
+from pilothouse.app import formats, markup, questions, render, sentences, session, widgets
+from pilothouse.app.faces import ModelFace
+from pilothouse.app.panels import drift as drifts
+from pilothouse.app.panels import fleet, performance, reports, tables, traffic
+from pilothouse.data.history.results import Drift, DriftPoint
+
+SHOWN_FEATURES = 20
+
+
+def answer(face: ModelFace) -> None:
+    health, measured = questions.health(face.name), questions.performance(face.name, session.range_text())
+    champion = markup.badge(f"champion v{face.champion.version}" if face.champion else "no champion", "current")
+    widgets.title(face.name, sentences.is_it_right(health, measured), [markup.chip(health.state), champion])
+    if health.reasons:
+        with st.container(border=True):
+            st.html(fleet.reasons(health.reasons))
+            with st.container(horizontal=True):
+                st.page_link(session.page("retrain"), label="Retrain", icon=":material/model_training:")
+                st.page_link(session.page("releases"), label="Releases", icon=":material/rocket_launch:")
+
+
+def numbers(face: ModelFace) -> None:
+    chosen = session.range_text()
+    now, before = questions.performance(face.name, chosen), questions.performance(face.name, chosen, previous=True)
+    widgets.tiles(tables.model_tiles(now, before, questions.drift(face.name, chosen)))
+    words = sentences.maturity(now, face.label_policy)
+    widgets.quiet(
+        f"{formats.span(now.window, session.zone())}: {formats.count(now.labelled)} labelled of {formats.count(now.rows)} rows. {words}"
+    )
+
+
+def over_time(face: ModelFace) -> str:
+    """Performance by bucket; gives the bucket chosen, which the rest of the page shares."""
+    chosen = session.range_text()
+    widgets.section("Performance over time")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        every = widgets.step(questions.default_step(session.window(face)))
+        apart = st.toggle("Versions apart", key="by-version")
+        widgets.quiet("The soft band is the time range; drag sideways on a chart to choose another.")
+    points = questions.trend(face.name, chosen, every, apart)
+    together = questions.trend(face.name, chosen, every)
+    view = questions.view(face, every)
+    render.show(performance.metric_trend(points, "roc_auc", view), brush=True)
+    left, right = st.columns(2)
+    with left:
+        render.show(performance.metric_trend(points, "log_loss", view), brush=True)
+    with right:
+        render.show(performance.said_and_happened(together, view), brush=True)
+    return every
+
+
+def drift(face: ModelFace, every: str) -> None:
+    chosen = session.range_text()
+    found, view = questions.drift(face.name, chosen), questions.view(face, every)
+    basis = f"Reference: {formats.count(found.reference.rows)} labelled rows held out from training."
+    widgets.section("Drift", f"{drifts.drift_answer(found)} {basis}")
+    points = questions.drift_trend(face.name, chosen, every)
+    names = [f.name for f in found.features]
+    if not points or not names:
+        widgets.empty("No predictions to compare with the reference yet.")
+        return
+    left, right = st.columns([3, 2])
+    with right:
+        feature, place = picked(names, points)
+        shape = questions.distribution(face.name, feature, points[place].window)
+        render.show(drifts.overlay(shape, view))
+    with left:
+        panel = drifts.heatmap(points, names[:SHOWN_FEATURES], view, (feature, place))
+        render.show(panel, on_cell=_choose_cell, extra=drifts.legend())
+    ranking(found)
+
+
+def picked(names: list[str], points: tuple[DriftPoint, ...]) -> tuple[str, int]:
+    """The feature and the bucket shown beside the map: by the box above it, or by a click on the map."""
+    feature = st.selectbox("Feature", names, key="feature", help="Or choose a cell of the map.")
+    place = st.session_state.get("bucket", len(points) - 1)
+    return feature or names[0], min(place, len(points) - 1)
+
+
+def _choose_cell(hit: tuple[object, ...]) -> None:
+    if len(hit) == 3 and hit[0] == "cell":
+        st.session_state["feature"], st.session_state["bucket"] = str(hit[1]), int(str(hit[2]))
+
+
+def ranking(found: Drift) -> None:
+    search = ""
+    if len(found.features) > SHOWN_FEATURES:
+        words = f"Search {len(found.features)} features"
+        search = st.text_input("Search features", placeholder=words, label_visibility="collapsed")
+    render.show(drifts.ranked(found, SHOWN_FEATURES, search), extra=drifts.table(found, SHOWN_FEATURES, search))
+
+
+def asked(face: ModelFace, every: str) -> None:
+    chosen, view = session.range_text(), questions.view(face, every)
+    widgets.section("Traffic and labels")
+    found = questions.traffic(face.name, chosen, every)
+    left, middle, right = st.columns(3)
+    with left:
+        render.show(traffic.volume(found, view), brush=True)
+    with middle:
+        render.show(traffic.latency(found, view), brush=True)
+    with right:
+        render.show(performance.coverage(questions.trend(face.name, chosen, every), view), brush=True)
+
+
+def report(face: ModelFace) -> None:
+    widgets.section(
+        "Evidently report",
+        "The report many know, over a stated sample of this time range, made in a process of its own.",
+    )
+    asked_for = st.session_state.get("report")
+    current = (face.name, session.range_text())
+    fresh = asked_for is not None and asked_for[:2] == current
+    label = "Make it again" if fresh else "Make the report"
+    st.button(label, icon=":material/lab_profile:", on_click=_ask_report, args=current)
+    if asked_for is not None and fresh:
+        show_report(face.name, current[1], asked_for[2])
+
+
+def _ask_report(model: str, chosen: str) -> None:
+    st.session_state["report"] = (model, chosen, session.now())
+
+
+def show_report(model: str, chosen: str, asked_at: datetime) -> None:
+    with st.spinner("Evidently is at work; half a minute is usual."):
+        made = widgets.attempt(lambda: questions.report(model, chosen, asked_at))
+    if made is None:
+        return
+    name = f"{model}-evidently-{chosen}.html"
+    with st.container(border=True):
+        st.html(reports.verdicts(made))
+        st.download_button(
+            "Download the report", made.html, name, "text/html", icon=":material/download:", on_click="ignore"
+        )
+    st.iframe(reports.sandboxed(made.html), height=780, alt=f"Evidently report of {model}")
+
+
+def latest(face: ModelFace) -> None:
+    widgets.section("Latest rows")
+    found = questions.rows(face.name, session.range_text(), 50)
+    if not found.rows:
+        widgets.empty("No predictions in this range.")
+        return
+    widgets.quiet(f"The newest {len(found.rows)} of {formats.count(found.total)} rows of this range.")
+    st.dataframe(
+        tables.row_columns(found, session.zone()),
+        hide_index=True,
+        key="latest-rows",
+        alt="The newest rows of the prediction log.",
+    )
+
+
+def main() -> None:
+    face = widgets.require_model()
+    answer(face)
+    numbers(face)
+    every = over_time(face)
+    drift(face, every)
+    asked(face, every)
+    report(face)
+    latest(face)
+
+
+main()

@@ -1,0 +1,178 @@
+"""Releases: who is champion, who would be better, and the two acts: promote and roll back, each with its proof."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pilothouse.app import formats, markup, questions, render, session, widgets
+from pilothouse.app.faces import ModelFace
+from pilothouse.app.panels import performance, releases
+from pilothouse.data.state.catalog import VersionRow
+
+
+@st.dialog("Promote", icon=":material/rocket_launch:")
+def promote_dialog(face: ModelFace, version: int, epoch: int) -> None:
+    card = next(v.scorecard for v in face.versions if v.version == version)
+    champion = face.champion
+    before = (
+        f"Version {champion.version} stays loaded, so that you can roll back."
+        if champion
+        else "It is the first champion."
+    )
+    st.html(markup.tag("h3", f"Make version {version} the champion of {face.name}?", kind="ph-heading"))
+    widgets.paragraph(
+        f"Every answer from the flip on comes from version {version}. {before} Workers load it first; none switches before all can."
+    )
+    widgets.paragraph(releases.predicted_outcome(card, face.name, version))
+    st.html(markup.join([releases.verdict_chip(card), " ", releases.verdict_reason(card)]))
+    reason = st.text_input("Reason", key="promote-reason", placeholder="Why now? It is kept in the audit trail.")
+    kind = "primary" if releases.verdict(card) == "promote" else "secondary"
+    if st.button(
+        f"Promote version {version}",
+        type=kind,
+        icon=":material/rocket_launch:",
+        disabled=not reason.strip(),
+        key="promote-confirm",
+    ):
+        widgets.act(
+            lambda: face.promote(version, reason=reason.strip(), expected_epoch=epoch),
+            f"Version {version} is the champion of {face.name}.",
+            "All workers are loading the version …",
+        )
+
+
+@st.dialog("Roll back", icon=":material/undo:")
+def rollback_dialog(face: ModelFace, target: int, epoch: int) -> None:
+    champion = face.champion.version if face.champion else None
+    st.html(markup.tag("h3", f"Roll {face.name} back to version {target}?", kind="ph-heading"))
+    widgets.paragraph(
+        f"Traffic moves from version {champion} to version {target} within about a second. Requests under way finish on version {champion}."
+    )
+    reason = st.text_input(
+        "Reason", key="rollback-reason", placeholder="What went wrong? It is kept in the audit trail."
+    )
+    if st.button(f"Roll back to version {target}", icon=":material/undo:", key="rollback-confirm"):
+        widgets.act(
+            lambda: face.rollback(
+                target, reason=reason.strip() or "rolled back from the dashboard", expected_epoch=epoch
+            ),
+            f"{face.name} is back on version {target}.",
+            "Switching …",
+        )
+
+
+def answer(face: ModelFace, challengers: list[VersionRow]) -> None:
+    champion, deployments = face.champion, face.deployments
+    if champion is None:
+        widgets.title(
+            "Releases", f"{face.name} has no champion yet, so nothing answers its requests. Promote a version below."
+        )
+        return
+    since = f" since {formats.moment(deployments[0].at, session.zone())}" if deployments else ""
+    words = f"Version {champion.version} is the champion of {face.name}{since}."
+    if challengers:
+        words += f" Version {challengers[0].version} would take its place: {releases.verdict_words(challengers[0].scorecard)}."
+    widgets.title("Releases", words)
+
+
+def champion_card(face: ModelFace) -> None:
+    champion = face.champion
+    with st.container(border=True, key="champion", height="stretch"):
+        if champion is None:
+            st.html(markup.tag("p", "No champion. Promote a version to answer requests with it.", kind="ph-empty"))
+            return
+        st.html(releases.card_head(champion, markup.badge("Champion", "current")))
+        measured = questions.performance(face.name, session.range_text())
+        st.html(releases.version_facts(champion, session.zone(), measured, session.range_name(session.range_text())))
+        target = face.rollback_target()
+        with st.container(horizontal=True):
+            if target is not None and st.button(
+                f"Roll back to version {target}", icon=":material/undo:", key="rollback"
+            ):
+                rollback_dialog(face, target, face.epoch)
+            widgets.visit("Retrain", "retrain", face.name, icon=":material/model_training:")
+        if target is None:
+            widgets.quiet("There is no earlier champion to roll back to.")
+
+
+def challenger_card(face: ModelFace, version: VersionRow) -> None:
+    card = version.scorecard
+    with st.container(border=True, key=f"challenger-{version.version}", height="stretch"):
+        chips = [markup.badge("Challenger", "challenger"), releases.verdict_chip(card)]
+        st.html(releases.card_head(version, *chips))
+        widgets.paragraph(releases.verdict_reason(card))
+        if card is not None:
+            st.html(releases.scorecard_table(card, challenger=version.version))
+            widgets.quiet(f"Judged on {releases.same_rows(card, session.zone())}.")
+        st.html(releases.version_facts(version, session.zone()))
+        kind = "primary" if releases.verdict(card) == "promote" else "secondary"
+        label = f"Promote version {version.version}"
+        if st.button(label, type=kind, icon=":material/rocket_launch:", key=f"promote-{version.version}"):
+            promote_dialog(face, version.version, face.epoch)
+
+
+def no_challenger(face: ModelFace) -> None:
+    with st.container(border=True, height="stretch"):
+        words = "No challenger. Retraining makes one, and compares it with the champion on rows that neither has seen."
+        st.html(markup.tag("p", words, kind="ph-empty"))
+        widgets.visit("Retrain", "retrain", face.name, icon=":material/model_training:", key="no-challenger")
+
+
+@st.fragment(run_every=10)
+def since_switch(name: str) -> None:
+    """The newest switch on real outcomes; comes alive as labels arrive."""
+    face = session.house()[name]
+    newest = face.deployments[0]
+    window = questions.since(face, newest.at)
+    if newest.previous is None or window is None:
+        return
+    widgets.section(
+        f"Since the switch to version {newest.version}", releases.proof_sentence(newest, face.switch_proof(newest.seq))
+    )
+    left, right = st.columns([2, 3])
+    with left, st.container(border=True, height="stretch"):
+        switched = face.switch_proof(newest.seq)
+        if switched:
+            st.html(releases.proof_table(newest, switched, session.zone()))
+        compared = widgets.attempt(lambda: questions.compared(name, newest.previous or 0, newest.version, newest.seq))
+        st.html(releases.live_comparison(compared, newest))
+    with right:
+        view = questions.around(face, window)
+        points = face.history.performance_trend(view.within, view.every, True)
+        panel = performance.metric_trend(points, "roc_auc", view)
+        render.show(panel, key="since-switch")
+
+
+def past(face: ModelFace) -> None:
+    widgets.section("Every change of champion")
+    if face.deployments:
+        with st.container(border=True):
+            st.html(releases.history_table(face.deployments, session.zone()))
+    else:
+        widgets.empty("No version has been promoted yet.")
+    widgets.section(
+        "Audit", "Who did what. Each row is sealed to the one before it; `pilothouse audit verify` checks the chain."
+    )
+    with st.container(border=True):
+        st.html(releases.audit_table(face.audit(30), session.zone()))
+
+
+def main() -> None:
+    face = widgets.require_model()
+    challengers = releases.challengers(face.versions, face.champion)
+    answer(face, challengers)
+    left, right = st.columns([2, 3])
+    with left:
+        champion_card(face)
+    with right:
+        challenger_card(face, challengers[0]) if challengers else no_challenger(face)
+    if len(challengers) > 1:
+        with st.expander(f"{len(challengers) - 1} more versions"):
+            for version in challengers[1:]:
+                challenger_card(face, version)
+    if face.deployments:
+        since_switch(face.name)
+    past(face)
+
+
+main()

@@ -1,0 +1,165 @@
+"""Retrain: start a run, watch its steps, read what it found. The run goes on elsewhere, whatever this page does."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pilothouse.app import formats, markup, questions, sentences, session, widgets
+from pilothouse.app.faces import ModelFace
+from pilothouse.app.panels import releases, runs
+from pilothouse.data.errors import UnknownRun
+from pilothouse.data.history.results import State
+from pilothouse.data.state.runs import Run, RunState
+
+TICK_S = 2
+
+
+def chosen_run(face: ModelFace, recent: tuple[Run, ...]) -> Run | None:
+    """The run in the URL if it is this model's, else the active one, else the newest."""
+    asked = st.query_params.get("run")
+    if asked:
+        try:
+            run = session.house().run(asked)
+        except UnknownRun:
+            widgets.quiet("The run in the address is not known here; showing the newest.")
+        else:
+            if run.model == face.name:
+                return run
+    return next((run for run in recent if run.active), recent[0] if recent else None)
+
+
+def start(face: ModelFace, active: bool) -> None:
+    with st.container(border=True, key="start", height="stretch"):
+        st.html(markup.tag("h2", "Start a run", kind="ph-heading"))
+        widgets.quiet(
+            "The champion's pipeline is fitted anew on the labelled log; champion and challenger are then judged on the same rows, which neither has seen."
+        )
+        left, right = st.columns(2)
+        train = left.number_input("Train on, weeks", 1, 104, 8, key="train-weeks")
+        judge = right.number_input(
+            "Judge on, weeks", 1, 26, 2, key="judge-weeks", help="The last weeks of the data, held out from training."
+        )
+        gate = face.gate_policy
+        widgets.quiet(
+            f"The gate asks for ROC AUC {formats.signed(gate.min_gain, 2)} with its 95 % band above 0, on at least {formats.count(gate.min_labelled)} labelled rows."
+        )
+        kind = "primary" if recommended(face) and not active else "secondary"
+        if st.button("Start retraining", type=kind, icon=":material/model_training:", disabled=active, key="start-run"):
+            widgets.act(
+                lambda: show_run(face.retrain(train=f"{train}w", judge=f"{judge}w")),
+                "The run has been asked for.",
+                "Asking …",
+            )
+        if active:
+            widgets.quiet("One run at a time for a model: this one first.")
+
+
+def recommended(face: ModelFace) -> bool:
+    return questions.health(face.name).state in {State.CRITICAL, State.WATCH}
+
+
+def show_run(run: Run) -> None:
+    st.query_params["run"] = run.id
+
+
+@st.fragment(run_every=TICK_S)
+def live(run_id: str) -> None:
+    """Steps as they go; the whole page runs anew once the run has ended."""
+    house = session.house()
+    run = house.run(run_id)
+    if not run.active:
+        st.rerun()
+    steps(run)
+    state, words = sentences.processes(house.processes(), session.now())
+    if run.state is RunState.QUEUED and state is not State.HEALTHY:
+        widgets.paragraph(words)
+    st.button(
+        "Cancel the run",
+        icon=":material/stop_circle:",
+        key="cancel-run",
+        on_click=house.cancel,
+        args=(run_id,),
+        disabled=run.state is RunState.CANCELLING,
+    )
+    log(run_id)
+
+
+def steps(run: Run) -> None:
+    found = session.house().steps(run.id)
+    st.html(run_head(run))
+    if run.active:
+        st.progress(runs.progress(found), text=runs.progress_sentence(run, found))
+    st.html(runs.step_list(found, session.now()))
+
+
+def run_head(run: Run) -> markup.Html:
+    title = markup.tag("h2", f"Run of {formats.moment(run.requested_at, session.zone())}", kind="ph-heading")
+    who = markup.tag("span", f"asked for by {run.requested_by}", kind="ph-quiet")
+    return markup.tag("div", markup.join([title, runs.run_chip(run), who]), kind="ph-row")
+
+
+def log(run_id: str) -> None:
+    with st.expander("Log"):
+        st.html(runs.log(session.house().run_log(run_id), session.zone()))
+
+
+def finished(face: ModelFace, run: Run) -> None:
+    steps(run)
+    if run.error:
+        widgets.paragraph(run.error)
+    log(run.id)
+    if run.outcome and run.version is not None:
+        verdict(face, run)
+
+
+def verdict(face: ModelFace, run: Run) -> None:
+    card = run.outcome or {}
+    version = run.version or 0
+    heading = markup.tag("h2", f"Version {version} against the champion", kind="ph-heading")
+    st.html(markup.tag("div", markup.join([heading, releases.verdict_chip(card)]), kind="ph-row"))
+    widgets.paragraph(releases.verdict_reason(card))
+    st.html(releases.scorecard_table(card, challenger=version))
+    widgets.quiet(f"Judged on {releases.same_rows(card, session.zone())}.")
+    widgets.visit(
+        "Go to Releases",
+        "releases",
+        face.name,
+        icon=":material/rocket_launch:",
+        primary=releases.verdict(card) == "promote",
+    )
+
+
+def answer(face: ModelFace, run: Run | None) -> None:
+    if run is None:
+        words = f"{face.name} has not been retrained here yet."
+    elif run.active:
+        words = f"A run is under way for {face.name}. You may leave or reload this page; it goes on."
+    elif run.verdict:
+        words = f"The last run made version {run.version}: {releases.verdict_words(run.outcome)}."
+    else:
+        words = f"The last run {'failed' if run.state is RunState.FAILED else 'was cancelled'}; nothing was changed."
+    widgets.title("Retrain", words)
+
+
+def main() -> None:
+    face = widgets.require_model()
+    recent = face.runs(20)
+    run = chosen_run(face, recent)
+    answer(face, run)
+    left, right = st.columns([2, 3])
+    with left:
+        start(face, any(one.active for one in recent))
+    with right, st.container(border=True, key="run", height="stretch"):
+        if run is None:
+            st.html(markup.tag("p", "No run yet. Its steps will stand here, live.", kind="ph-empty"))
+        elif run.active:
+            live(run.id)
+        else:
+            finished(face, run)
+    if recent:
+        widgets.section("Runs")
+        with st.container(border=True):
+            st.html(runs.table(recent, session.zone()))
+
+
+main()

@@ -1,0 +1,35 @@
+"""Pilothouse: the room a machine-learning model is steered from.
+
+>>> import pilothouse as ph
+>>> house = ph.open("workspace")            # doctest: +SKIP
+>>> house["flights"].drift("14d")           # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pilothouse.data.errors import BadData, NotFound, PilothouseError, Refused, Unavailable
+from pilothouse.data.windows import Window
+
+if TYPE_CHECKING:
+    from pilothouse.app.house import House
+
+__all__ = ["BadData", "NotFound", "PilothouseError", "Refused", "Unavailable", "Window", "init", "open"]
+__version__ = "0.1.0"
+
+
+def init(path: str | PathLike[str]) -> House:
+    """Make a new workspace at `path` and open it. Raises AlreadyExists when there is one."""
+    from pilothouse.data.workspace import Workspace
+
+    return open(Workspace.create(Path(path)).root)
+
+
+def open(path: str | PathLike[str]) -> House:  # noqa: A001
+    """The house in the workspace at `path`, for its local operator. Raises UnknownWorkspace when there is none."""
+    from pilothouse.app.house import House
+
+    return House.open(Path(path))

@@ -1,0 +1,161 @@
+"""Delta tables as the log and the roll-ups use them."""
+
+import threading
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.errors import CommitConflict, CommitsGone, SchemaChanged
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("x", pa.float64()),
+        pa.field("day", pa.date32(), nullable=False),
+    ]
+)
+
+
+def rows(count: int, *, day: int = 1, schema: pa.Schema = SCHEMA) -> pa.Table:
+    values = {"id": [str(i) for i in range(count)], "x": [1.5] * count, "day": [date(2026, 1, day)] * count}
+    return pa.table({f.name: values.get(f.name, [None] * count) for f in schema}, schema=schema)
+
+
+def folder(path: Path, schema: pa.Schema = SCHEMA) -> DeltaFolder:
+    return DeltaFolder(path / "flügel und see" / "flights", schema, ("day",))
+
+
+def total(table: DeltaFolder) -> int:
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(path).num_rows for path in table.files())
+
+
+def test_rows_and_marks_move_together(tmp_path: Path) -> None:
+    table = folder(tmp_path)
+    assert (table.version, table.mark("a"), table.files()) == (None, None, [])
+    table.append(rows(2), {"a": 7, "b": 1})
+    table.append(rows(0), {"a": 9})
+    again = folder(tmp_path)
+    assert (again.mark("a"), again.mark("b"), again.mark("c"), total(again)) == (9, 1, None, 2)
+
+
+@pytest.mark.parametrize("marks", [{"a": 7}, {"a": 6}, {"a": 8, "b": 0}])
+def test_a_mark_never_stands_still_or_goes_back(tmp_path: Path, marks: dict[str, int]) -> None:
+    table = folder(tmp_path)
+    table.append(rows(1), {"a": 7, "b": 1})
+    with pytest.raises(CommitConflict, match="Somebody else wrote to the table flights first"):
+        table.append(rows(1), marks)
+    assert total(folder(tmp_path)) == 1
+
+
+def test_who_read_marks_before_another_committed_cannot_append(tmp_path: Path) -> None:
+    first, second = folder(tmp_path), folder(tmp_path)
+    assert first.mark("a") is second.mark("a") is None
+    first.append(rows(1), {"a": 1})
+    for _ in range(2):
+        with pytest.raises(CommitConflict):
+            second.append(rows(3), {"a": 3})
+    second.refresh()
+    assert second.mark("a") == 1
+    second.append(rows(1), {"a": 2})
+    with pytest.raises(CommitConflict):
+        first.append(rows(1), {"a": 3})
+    assert total(folder(tmp_path)) == 2
+
+
+def test_of_many_writers_of_the_same_mark_one_wins(tmp_path: Path) -> None:
+    start, won = threading.Barrier(6), []
+
+    def write(table: DeltaFolder) -> None:
+        table.mark("a")
+        start.wait()
+        try:
+            won.append(table.append(rows(1), {"a": 1}))
+        except CommitConflict:
+            return
+
+    threads = [threading.Thread(target=write, args=(folder(tmp_path),)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == total(folder(tmp_path)) == 1
+
+
+def test_a_column_of_another_type_is_refused_by_name(tmp_path: Path) -> None:
+    table = folder(tmp_path)
+    whole = pa.schema([SCHEMA.field("id"), pa.field("x", pa.int64()), SCHEMA.field("day")])
+    with pytest.raises(SchemaChanged, match="x is int64, not double"):
+        table.append(pa.table({"id": ["a"], "x": [1], "day": [date(2026, 1, 1)]}, schema=whole), {"a": 1})
+    table.append(rows(1), {"a": 1})
+    with pytest.raises(SchemaChanged, match="x is int64, not double"):
+        folder(tmp_path, whole).append(
+            pa.table({"id": ["a"], "x": [1], "day": [date(2026, 1, 1)]}, schema=whole), {"a": 2}
+        )
+
+
+def test_columns_come_and_go(tmp_path: Path) -> None:
+    folder(tmp_path).append(rows(1), {"a": 1})
+    wider = pa.schema([*SCHEMA, pa.field("y", pa.string())])
+    folder(tmp_path, wider).append(rows(1, schema=wider), {"a": 2})
+    folder(tmp_path).append(rows(1), {"a": 3})
+    assert total(folder(tmp_path)) == 3
+
+
+def test_compaction_changes_no_row_and_no_mark_and_is_not_news(tmp_path: Path) -> None:
+    table = folder(tmp_path)
+    for mark in range(1, 31):
+        table.append(rows(1, day=1 + mark % 2), {"a": mark})
+    before, old_files = table.version, table.files()
+    assert table.crowded(14) == ["2026-01-01", "2026-01-02"]
+    table.compact(["2026-01-01"])
+    assert (total(table), len(table.files()), table.mark("a")) == (30, 16, 30)
+    assert table.added(before, table.version) == []
+    assert table.added(None, before) == old_files
+    assert all(Path(path).exists() for path in old_files)
+    assert len(table.files(keep=lambda day: day == "2026-01-01")) == 1
+    table.append(rows(1), {"a": 31})
+    assert len(table.added(before, table.version)) == 1
+
+
+def test_added_says_when_the_log_has_been_cleaned(tmp_path: Path) -> None:
+    table = folder(tmp_path)
+    for mark in range(1, 4):
+        table.append(rows(1), {"a": mark})
+    (table.path / "_delta_log" / f"{2:020d}.json").unlink()
+    with pytest.raises(CommitsGone, match="Commit 2 of flights has been cleaned away"):
+        table.added(1, 3)
+
+
+def test_every_new_file_and_folder_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    table = folder(tmp_path)
+    table.append(rows(1), {"a": 1})
+    before = table.version
+    table.append(rows(2, day=2), {"a": 2})
+    synced: list[str] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd))[1])
+    table.sync_since(before)
+    (new_file,) = table.added(before, table.version)
+    log = table.path / "_delta_log"
+    assert synced == [
+        new_file,
+        str(log / f"{table.version:020d}.json"),
+        *sorted([str(Path(new_file).parent), str(log), str(table.path)]),
+        str(table.path.parent),
+    ]
+
+
+def test_version_before_finds_where_unforgotten_rows_went_in(tmp_path: Path) -> None:
+    table = folder(tmp_path)
+    for a, b in [(3, 1), (5, 2), (9, 2)]:
+        table.append(rows(1), {"a": a, "b": b})
+    assert table.version_before({"a": 6}) == 2
+    assert table.version_before({"a": 5, "b": 2}) == 1
+    assert table.version_before({"a": 1}) is None

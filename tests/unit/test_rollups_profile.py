@@ -1,0 +1,1 @@
+"""Profiles and drift measures against SciPy on planted data."""
