@@ -14,6 +14,7 @@ import polars as pl
 from pilothouse.app.panel import Panel
 from pilothouse.app.panels import drift as drifts
 from pilothouse.app.panels import performance as performances
+from pilothouse.app.panels.charts import STEPS, View
 from pilothouse.data.history.results import Drift, Performance
 from pilothouse.data.state import catalog
 from pilothouse.data.windows import Window
@@ -54,7 +55,7 @@ class Answer:
         from IPython.display import display
 
         for panel in self.panels:
-            display(panel)
+            display(panel)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,30 +125,28 @@ class Model(ModelHandle):
         """Drift of every feature over the window, and week by week before it."""
         chosen = self._window(window)
         found = self.history.drift(chosen)
-        points = self.history.drift_trend(chosen, "day")
-        names = [feature.name for feature in found.features]
-        heat = drifts.heatmap(points, names, model=self.name, zone=self.house.settings.zone, every="day")
+        view = self._view(chosen, "day")
+        points = self.history.drift_trend(chosen, STEPS[view.every])
+        heat = drifts.heatmap(points, [feature.name for feature in found.features], view)
         return self._answer(found, rows_of(found), (drifts.ranked(found), heat), window)
 
     def performance(self, window: str | Window = "8w") -> Answer:
         """Realized performance over the window, and its course week by week."""
         chosen = self._window(window)
         found = self.history.performance(chosen)
-        points = self.history.performance_trend(chosen, "week")
-        shared = {
-            "model": self.name, "within": chosen, "zone": self.house.settings.zone,
-            "events": self.events(chosen), "every": "week",
-        }  # fmt: skip
-        panels = (
-            performances.metric_trend(points, "roc_auc", **shared),
-            performances.said_and_happened(points, **shared),
-        )
+        view = self._view(chosen, "week")
+        points = self.history.performance_trend(chosen, STEPS[view.every])
+        panels = (performances.metric_trend(points, "roc_auc", view), performances.said_and_happened(points, view))
         return self._answer(found, rows_of(found), panels, window)
 
-    def report(self, window: str | Window = "14d") -> ReportAnswer:
+    def report(self, window: str | Window = "14d") -> ReportAnswer:  # type: ignore[override]
         """Evidently's full report of the window against the reference, made in a child process."""
         made = super().report(self._window(window))
         return ReportAnswer(result=made, frame=pl.DataFrame([asdict(feature) for feature in made.features]))
+
+    def _view(self, window: Window, every: str) -> View:
+        zone, events = self.house.settings.zone, self.events(window)
+        return View(model=self.name, within=window, zone=zone, every=every, events=events)
 
     def _window(self, window: str | Window) -> Window:
         return window if isinstance(window, Window) else self.window(window)

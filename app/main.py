@@ -18,10 +18,7 @@ def _sidebar() -> None:
         if names:
             # Bound here, in the entry script, so that they outlive a change of page; the URL holds the shown text.
             st.selectbox("Model", names, key="model", bind="query-params")
-        st.selectbox(
-            "Time range", session.range_options(), index=session.PRESETS.index(session.DEFAULT_RANGE), key="range",
-            bind="query-params", help="For every page. A sideways drag on a chart over time sets it too.",
-        )  # fmt: skip
+        _time_range()
         if session.range_text() not in session.PRESETS:
             st.button("Back to 14 days", icon=":material/undo:", on_click=_reset_range, width="stretch")
         st.toggle("UTC", key="utc", help="Show all times in UTC: for incidents across zones.")
@@ -30,13 +27,20 @@ def _sidebar() -> None:
         _demo_note()
 
 
+def _time_range() -> None:
+    # A default beside a value that a callback has set makes Streamlit warn, so it is given only until there is one.
+    default = 0 if "range" in st.session_state else session.PRESETS.index(session.DEFAULT_RANGE)
+    help_text = "For every page. A sideways drag on a chart over time sets it too."
+    options = session.range_options()
+    st.selectbox("Time range", options, index=default, key="range", bind="query-params", help=help_text)
+
+
 def _reset_range() -> None:
     st.session_state["range"] = session.DEFAULT_RANGE
 
 
 def _data_note() -> None:
-    face = session.model()
-    note = sentences.data_note(face.data_end(), face.history.watermark(), session.zone(), session.zone_name())
+    note = sentences.data_note(session.model().history.watermark(), session.zone(), session.zone_name())
     st.html(markup.tag("p", note, kind="ph-sidenote"))
 
 
@@ -55,7 +59,7 @@ def _say_flash() -> None:
 def main() -> None:
     st.set_page_config(page_title="Pilothouse", page_icon=str(_STATIC / "icon.svg"), layout="wide")
     st.html(CSS_FILE)
-    st.logo(str(_STATIC / "logo.svg"), icon_image=str(_STATIC / "icon.svg"))
+    st.logo(str(_STATIC / "logo.svg"), size="large", icon_image=str(_STATIC / "icon.svg"))
     places = {
         "Monitor": [session.page("fleet"), session.page("model")],
         "Operate": [session.page("releases"), session.page("retrain")],

@@ -4,6 +4,7 @@ until shown otherwise."""
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 from pilothouse.data.history.results import State
@@ -11,6 +12,8 @@ from pilothouse.data.history.results import State
 _SHAPE = {State.CRITICAL: "●", State.WATCH: "▲", State.HEALTHY: "✓", State.NO_DATA: "○"}
 _WORD = {State.CRITICAL: "Critical", State.WATCH: "Watch", State.HEALTHY: "Healthy", State.NO_DATA: "No data"}
 TONE = {State.CRITICAL: "critical", State.WATCH: "watch", State.HEALTHY: "healthy", State.NO_DATA: "none"}
+
+_TYPED = re.compile(r"`([^`]+)`")
 
 
 class Html(str):
@@ -40,8 +43,21 @@ def tag(name: str, content: object = "", *, style: str = "", title: str = "", ki
 
 
 def in_figure(text: str) -> str:
-    """Text for a Plotly title, label or hover: those read a few HTML tags, so a hostile name could use them."""
-    return html.escape(text, quote=False)
+    """Text for a Plotly label, name or hover. Those read some HTML, so what looks like a tag gets look-alike brackets.
+
+    >>> in_figure("<b>A&B</b>")
+    '‹b›A&amp;B‹/b›'
+    """
+    return text.replace("&", "&amp;").replace("<", "‹").replace(">", "›")
+
+
+def prose(text: str) -> Html:
+    """Our own sentences: escaped, with `what a person types` set apart.
+
+    >>> prose("Start it with `pilothouse up`.")
+    'Start it with <code class="ph-code">pilothouse up</code>.'
+    """
+    return Html(_TYPED.sub(r'<code class="ph-code">\1</code>', html.escape(text)))
 
 
 def state_words(state: State) -> str:

@@ -6,14 +6,14 @@ Keyed on the model and the *text* of the range: a window that ends with live dat
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import dropwhile
 
 import streamlit as st
 
 from pilothouse.app import session
 from pilothouse.app.faces import ModelFace, Report
 from pilothouse.app.panels import fleet
-from pilothouse.app.panels.charts import View
+from pilothouse.app.panels.charts import STEPS, View
 from pilothouse.data.errors import BadData
 from pilothouse.data.history.results import (
     Distribution,
@@ -29,8 +29,6 @@ from pilothouse.data.measures.compare import Comparison
 from pilothouse.data.windows import Window
 
 TTL_S = 5
-_LIMITS: dict[str, Any] = {"ttl": TTL_S, "max_entries": 256, "show_spinner": False}
-STEPS = ("hour", "day", "week")
 _CONTEXT = {"hour": timedelta(days=4), "day": timedelta(weeks=8), "week": timedelta(weeks=32)}
 
 
@@ -44,19 +42,21 @@ def default_step(window: Window) -> str:
 
 
 def view(face: ModelFace, every: str) -> View:
-    """What the figures over time of a model's page share."""
+    """What the figures over time of a model's page share. They begin where the data do."""
     window = session.window(face)
     span = context(window, every)
-    events = tuple(face.events(span))
-    return View(model=face.name, within=span, zone=session.zone(), every=every, events=events, focus=window)
+    first = next((p.window.start for p in trend(face.name, session.range_text(), every) if p.rows), span.start)
+    within = Window(first, span.end)
+    events = tuple(face.events(within))
+    return View(model=face.name, within=within, zone=session.zone(), every=every, events=events, focus=window)
 
 
-@st.cache_data(**_LIMITS)
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def health(model: str) -> Health:
     return session.house()[model].health()
 
 
-@st.cache_data(**_LIMITS)
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def performance(model: str, range_text: str, previous: bool = False) -> Performance:
     """Over the chosen range, or over the one of the same length before it."""
     face = session.house()[model]
@@ -64,36 +64,40 @@ def performance(model: str, range_text: str, previous: bool = False) -> Performa
     return face.history.performance(window.before() if previous else window)
 
 
-@st.cache_data(**_LIMITS)
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def trend(model: str, range_text: str, every: str, by_version: bool = False) -> tuple[TrendPoint, ...]:
     face = session.house()[model]
-    return tuple(face.history.performance_trend(context(session.window(face), every), every, by_version))
+    return tuple(
+        face.history.performance_trend(context(session.window(face), every), STEPS[every], by_version=by_version)
+    )
 
 
-@st.cache_data(**_LIMITS)
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def drift(model: str, range_text: str) -> Drift:
     face = session.house()[model]
     return face.history.drift(session.window(face))
 
 
-@st.cache_data(**_LIMITS)
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def drift_trend(model: str, range_text: str, every: str) -> tuple[DriftPoint, ...]:
     face = session.house()[model]
-    return tuple(face.history.drift_trend(context(session.window(face), every), every))
+    points = face.history.drift_trend(context(session.window(face), every), STEPS[every])
+    # Before the model's first row there is nothing to compare: the map begins where the data do.
+    return tuple(dropwhile(lambda point: point.rows == 0, points))
 
 
-@st.cache_data(**_LIMITS)
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def traffic(model: str, range_text: str, every: str) -> tuple[TrafficPoint, ...]:
     face = session.house()[model]
-    return tuple(face.history.traffic(context(session.window(face), every), every))
+    return tuple(face.history.traffic(context(session.window(face), every), STEPS[every]))
 
 
-@st.cache_data(**_LIMITS)
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def distribution(model: str, feature: str, window: Window) -> Distribution:
     return session.house()[model].history.distribution(feature, window)
 
 
-@st.cache_data(**_LIMITS)
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def rows(model: str, range_text: str, limit: int) -> Rows:
     face = session.house()[model]
     return face.rows(session.window(face), limit)
@@ -131,7 +135,7 @@ def compared(model: str, before: int, now: int, deployment_seq: int) -> Comparis
         return None
 
 
-@st.cache_data(**_LIMITS)
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def fleet_line(model: str, range_text: str) -> fleet.Line:
     """Everything the fleet says of one model."""
     face = session.house()[model]

@@ -37,10 +37,10 @@ def show(
     that was clicked on. extra : HTML in the place of a figure, or below it.
     """
     key = key or panel.name
-    with st.container(border=True, key=f"panel-{key}"):
+    with st.container(border=True, key=f"panel-{key}", height="stretch"):
         head(panel, key)
         if panel.empty:
-            st.html(markup.tag("p", panel.empty, kind="ph-empty"))
+            st.html(markup.tag("p", markup.prose(panel.empty), kind="ph-empty"))
         elif panel.spec is not None:
             figure(panel, key, brush=brush, on_cell=on_cell)
         if extra is not None:

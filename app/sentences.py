@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from pilothouse.app import formats
 from pilothouse.data.history.results import Health, Performance, State, Watermark
-from pilothouse.data.policies import LabelPolicy, Silence
+from pilothouse.data.policies import GatePolicy, LabelPolicy, Silence
 from pilothouse.data.state.processes import ProcessRow
 
 _OPENING = {
@@ -18,16 +18,26 @@ _OPENING = {
 
 
 def is_it_right(health: Health, performance: Performance) -> str:
-    """The answer to the model page's question: is it right?"""
+    """The answer to the model page's question: is it right? The reasons themselves stand below it."""
     opening = _OPENING[health.state]
-    if health.reasons:
-        return f"{opening} {health.reasons[0].sentence}"
+    grave = sum(reason.state is State.CRITICAL for reason in health.reasons)
+    watch = sum(reason.state is State.WATCH for reason in health.reasons)
+    if grave or watch:
+        return (
+            f"{opening} {_counted(grave, 'critical')}{' and ' if grave and watch else ''}{_counted(watch, 'to watch')}:"
+        )
     auc = performance.metrics.get("roc_auc")
     if auc is not None and auc.value is not None:
-        return f"{opening} Its ROC AUC is {formats.number(auc.value)} on {formats.count(performance.labelled)} labelled rows."
-    return (
-        f"{opening} {performance.rows and 'Predictions arrive, labels do not yet.' or 'No predictions in this range.'}"
+        labelled = formats.count(performance.labelled)
+        return f"{opening} Its ROC AUC is {formats.number(auc.value)} on {labelled} labelled rows of this range."
+    waiting = (
+        "Predictions arrive, labels do not yet." if performance.rows else "There are no predictions in this range."
     )
+    return f"{opening} {waiting}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} reason{'s' if count > 1 else ''} {what}" if count else ""
 
 
 def maturity(performance: Performance, policy: LabelPolicy) -> str:
@@ -37,12 +47,20 @@ def maturity(performance: Performance, policy: LabelPolicy) -> str:
     return due if performance.mature else f"The newest labels of this range are still arriving. {due}"
 
 
-def data_note(end: datetime | None, watermark: Watermark, zone: tzinfo, name: str) -> str:
+def gate(policy: GatePolicy) -> str:
+    """What the gate asks of a challenger."""
+    return (
+        f"The gate asks for a ROC AUC at least {formats.number(policy.min_gain, 2)} above the champion's, with "
+        f"the whole 95 % band of the gain above 0, on at least {formats.count(policy.min_labelled)} labelled rows."
+    )
+
+
+def data_note(watermark: Watermark, zone: tzinfo, name: str) -> str:
     """The zone, and how far the data reach."""
-    if end is None:
+    if watermark.data_to is None:
         return f"Times in {name}. No data yet."
     behind = f", {formats.count(watermark.unsealed_rows)} rows being taken in" if watermark.unsealed_rows else ""
-    return f"Times in {name}. Data to {formats.moment(end, zone)}{behind}."
+    return f"Times in {name}. Data to {formats.moment(watermark.data_to, zone)}{behind}."
 
 
 def processes(rows: tuple[ProcessRow, ...], now: datetime) -> tuple[State, str]:
@@ -57,9 +75,7 @@ def processes(rows: tuple[ProcessRow, ...], now: datetime) -> tuple[State, str]:
             "The service is not running, so nobody answers predictions. Start it with `pilothouse up`.",
         )
     if not worker:
-        return (
-            State.CRITICAL,
-            "No worker is running: rows wait in the spool and runs are not taken up. Start it with `pilothouse up`.",
-        )
+        words = "No worker is running: rows wait in the spool and runs are not taken up. Start it with `pilothouse up`."
+        return State.CRITICAL, words
     workers = f"{service} service worker{'s' if service > 1 else ''}"
     return State.HEALTHY, f"{workers} and {worker} background worker{'s' if worker > 1 else ''} running."

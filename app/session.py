@@ -6,15 +6,17 @@ import os
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import cast
 
 import streamlit as st
 
 from pilothouse.app.faces import HouseFace, ModelFace
 from pilothouse.data.windows import Window, utc_now
 
-PRESETS = ("24h", "7d", "14d", "30d", "12w", "26w", "52w")
-PRESET_NAMES = {"24h": "last 24 hours", "7d": "last 7 days", "14d": "last 14 days", "30d": "last 30 days", "12w": "last 12 weeks", "26w": "last 26 weeks", "52w": "last 52 weeks"}  # fmt: skip
+PRESET_NAMES = {
+    "24h": "last 24 hours", "7d": "last 7 days", "14d": "last 14 days", "30d": "last 30 days",
+    "12w": "last 12 weeks", "26w": "last 26 weeks", "52w": "last 52 weeks",
+}  # fmt: skip
+PRESETS = tuple(PRESET_NAMES)
 DEFAULT_RANGE = "14d"
 _CUSTOM = re.compile(r"(\d{4}-\d\d-\d\d(?:T\d\d:\d\d)?)~(\d{4}-\d\d-\d\d(?:T\d\d:\d\d)?)")
 _PAGES = Path(__file__).resolve().parent.parent / "pages"
@@ -29,7 +31,7 @@ def house() -> HouseFace:
 def _opened(workspace: str) -> HouseFace:
     from pilothouse.app.house import open_house
 
-    return cast(HouseFace, open_house(workspace))
+    return open_house(workspace)
 
 
 def model() -> ModelFace:
@@ -129,7 +131,8 @@ def follow() -> None:
     """Go where a callback asked to go."""
     place = st.session_state.pop("go", None)
     if place:
-        st.switch_page(page(place))
+        # An empty mapping, not nothing: without one Streamlit clears the URL, and refuses to where widgets are bound to it.
+        st.switch_page(page(place), query_params={})
 
 
 def flash(text: str) -> None:

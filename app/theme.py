@@ -61,7 +61,7 @@ DARK: Mapping[str, str] = {
     Colour.CURRENT: "#7EA6FF", Colour.REFERENCE: "#56637A", Colour.CHALLENGER: "#D28BE6", Colour.TRUTH: "#E4E9F1",
     Colour.P50: "#4F6A2A", Colour.P95: "#86AB4C", Colour.P99: "#C0DF85", Colour.HEALTHY: "#4CBBD9",
     Colour.WATCH: "#F0B429", Colour.CRITICAL: "#FF6B85", Colour.STABLE: "#18263C", Colour.VOLUME: "#2C456F",
-    Colour.BAND_WATCH: "#D99A23", Colour.BAND_DRIFT: "#E0486C", Colour.BAND_FAR: "#FF9DB0",
+    Colour.BAND_WATCH: "#D99A23", Colour.BAND_DRIFT: "#B52F55", Colour.BAND_FAR: "#FF6B8B",
     Colour.MUTED: "#94A3B8", Colour.INK: "#E4E9F1", Colour.SURFACE: "#0F1620", Colour.GRID: "#243042",
 }  # fmt: skip
 

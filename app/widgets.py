@@ -4,39 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import tzinfo
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import streamlit as st
 
-from pilothouse.app import formats, markup, questions, session
+from pilothouse.app import formats, markup, session
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import fleet
+from pilothouse.app.panels.charts import STEPS
 from pilothouse.data.errors import PilothouseError
 from pilothouse.data.history.results import State
 
 Answer = TypeVar("Answer")
+
+_NO_MODEL = (
+    "No model is registered yet. See one at work with `pilothouse demo`, or bring your own with "
+    "`pilothouse register NAME --model FILE --reference FILE --target COLUMN --task binary`."
+)
 
 
 def title(text: str, answer: str = "", chips: Iterable[markup.Html] = ()) -> None:
     """A page's head: its name, its chips, and the sentence that answers its question."""
     name = markup.tag("h1", text, kind="ph-title")
     line = markup.tag("div", markup.join([name, *chips]), kind="ph-row")
-    st.html(markup.join([line, markup.tag("p", answer, kind="ph-answer") if answer else ""]))
+    st.html(markup.join([line, markup.tag("p", markup.prose(answer), kind="ph-answer") if answer else ""]))
 
 
 def section(text: str, answer: str = "") -> None:
-    words = markup.tag("p", answer, kind="ph-quiet") if answer else ""
+    words = markup.tag("p", markup.prose(answer), kind="ph-quiet") if answer else ""
     st.html(markup.join([markup.tag("h2", text, kind="ph-section"), words]))
 
 
 def quiet(text: str) -> None:
-    st.html(markup.tag("p", text, kind="ph-quiet"))
+    st.html(markup.tag("p", markup.prose(text), kind="ph-quiet"))
 
 
 def empty(text: str) -> None:
     """Nothing to show, as a sentence with the way out."""
     with st.container(border=True):
-        st.html(markup.tag("p", text, kind="ph-empty"))
+        st.html(markup.tag("p", markup.prose(text), kind="ph-empty"))
 
 
 def tiles(found: Sequence[tuple[str, str, object]]) -> None:
@@ -53,23 +59,24 @@ def tiles(found: Sequence[tuple[str, str, object]]) -> None:
 def require_model() -> ModelFace:
     """The chosen model; a page without one says what to do and ends here."""
     if not session.house().models():
-        empty(
-            "No model is registered yet. Try `pilothouse demo`, or `pilothouse register NAME --model FILE --reference FILE --target COLUMN --task binary`."
-        )
+        empty(_NO_MODEL)
         st.stop()
     return session.model()
 
 
 def paragraph(text: str) -> None:
-    st.html(markup.tag("p", text, kind="ph-sentence"))
+    st.html(markup.tag("p", markup.prose(text), kind="ph-sentence"))
+
+
+def weight(recommended: bool) -> Literal["primary", "secondary"]:
+    """A button's look: the primary colour is for the one act that a verdict recommends."""
+    return "primary" if recommended else "secondary"
 
 
 def visit(label: str, place: str, model: str, *, icon: str, key: str = "", primary: bool = False) -> None:
     """A way to another page, about one model. A button, since it first makes the model the chosen one."""
-    kind = "primary" if primary else "secondary"
-    st.button(
-        label, icon=icon, type=kind, key=key or f"visit-{place}-{model}", on_click=session.visit, args=(place, model)
-    )
+    key = key or f"visit-{place}-{model}"
+    st.button(label, icon=icon, type=weight(primary), key=key, on_click=session.visit, args=(place, model))
 
 
 def visit_row(key: str, models: Sequence[str]) -> None:
@@ -82,7 +89,7 @@ def visit_row(key: str, models: Sequence[str]) -> None:
 def step(default: str) -> str:
     """The bucket of the charts over time."""
     chosen = st.segmented_control(
-        "Step", questions.STEPS, default=default, key="step", label_visibility="collapsed", required=True
+        "Step", tuple(STEPS), default=default, key="step", label_visibility="collapsed", required=True
     )
     return str(chosen or default)
 
@@ -121,7 +128,7 @@ def attempt(ask: Callable[[], Answer]) -> Answer | None:
 
 def refusal(error: PilothouseError, words: str = "Not done") -> None:
     """An error of ours: a sentence with what was got, what is allowed and what to do, shown as it is."""
-    st.html(markup.tag("p", markup.join([markup.badge(f"● {words}", "critical"), " ", str(error)])))
+    st.html(markup.tag("p", markup.join([markup.badge(f"● {words}", "critical"), " ", markup.prose(str(error))])))
 
 
 def act(do: Callable[[], object], done: str, waiting: str) -> None:

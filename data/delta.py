@@ -195,21 +195,31 @@ class DeltaFolder:
             return None
 
     def _create(self) -> Any:
-        """Version 0, without rows. The marks that were read said "no table", so a table found now is a conflict."""
-        from deltalake import DeltaTable
+        """Version 0, without rows. The marks that were read said "no table", so a table found now is a conflict.
+
+        Left to itself, delta-rs retries a creation that lost the race as a later version, and returns a handle that has
+        seen the winner's rows: an append through it would write them again.
+        """
+        from deltalake import CommitProperties, DeltaTable
         from deltalake.exceptions import DeltaError
 
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            self._handle = DeltaTable.create(
-                self._uri, self.schema, partition_by=list(self.partition_by), configuration=_CONFIGURATION
+            handle = DeltaTable.create(
+                self._uri,
+                self.schema,
+                partition_by=list(self.partition_by),
+                configuration=_CONFIGURATION,
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
         except DeltaError as error:
             if self._open() is None:
                 raise
             raise CommitConflict(self.path.name) from error
-        self._opened_at = 0
-        return self._handle
+        if handle.version() != 0:
+            raise CommitConflict(self.path.name)
+        self._handle, self._opened_at = handle, 0
+        return handle
 
     def _write(self, handle: Any, table: pa.Table, marks: Mapping[str, int]) -> None:
         from deltalake import CommitProperties, Transaction, write_deltalake

@@ -6,7 +6,7 @@ PilothouseError
 │                WorkersNotReady, LeaseLost, CannotRetrain
 ├── BadData      InvalidName, InvalidWindow, InvalidSetting, NaiveTime, MissingColumn, EmptyWindow, BadRows, NotJson,
 │                UntrustedArtifact, UnportableModel, BadArtifact, SchemaChanged, BadEntry, StepFailed
-└── Unavailable  StoreBusy, CommitConflict, LogUnavailable, ModelNotLoaded, ServiceDown, WorkerDown
+└── Unavailable  StoreBusy, CommitConflict, LogUnavailable, ModelNotLoaded, PortTaken, ServiceDown, WorkerDown
 
 `Refused` may be put right by a person, `Unavailable` is worth a retry. `pilothouse.ops.answers` is the one place
 that turns the tree into HTTP statuses and exit codes.
@@ -297,6 +297,12 @@ class ModelNotLoaded(Unavailable):
             f"Version {version} of {model} could not be loaded here yet. "
             "Try again in a moment, or look at the service's output."
         )
+
+
+class PortTaken(Unavailable):
+    def __init__(self, port: int) -> None:
+        self.port = port
+        super().__init__(f"Port {port} is taken by another program. End it, or choose another port.")
 
 
 class ServiceDown(Unavailable):

@@ -54,10 +54,10 @@ class House:
         self.store = Store(workspace.store)
 
     @classmethod
-    def open(cls, path: Path | str, actor: Actor | None = None, clock: Clock = utc_now, **settings: object) -> Self:
+    def open(cls, path: Path | str, actor: Actor | None = None, clock: Clock = utc_now) -> Self:
         """The house in the workspace at `path`, for `actor`, or for the local operator that its files' reader is."""
         workspace = Workspace.open(path)
-        loaded = load_settings(workspace.settings_file, **settings)
+        loaded = load_settings(workspace.settings_file)
         return cls(workspace, loaded, actor or local_operator(), clock)
 
     @cached_property

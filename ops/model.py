@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pilothouse.data.history.history import History
-from pilothouse.data.history.results import Event, EventKind, Rows
+from pilothouse.data.history.results import Event, EventKind, Health, Rows
 from pilothouse.data.log.frames import append_frame, append_labels
 from pilothouse.data.log.reader import PredictionLog
 from pilothouse.data.log.spool import Spool
@@ -75,11 +75,11 @@ class ModelHandle:
     def _reference_folder(self) -> Path:
         return self.house.workspace.reference(self.name, self.row.profile_id)
 
-    @cached_property
+    @property
     def history(self) -> History:
+        """Questions about the past, as of now: the answers of one History agree with each other."""
         return History(
-            self.house.workspace, self.name, self.row.signature, self.profile, self.row.label_policy,
-            self.house.settings, self.prediction_log, self.house.clock,
+            self.house.workspace, self.name, self.signature, self.profile, self.label_policy, self.house.settings
         )  # fmt: skip
 
     def window(self, text: str) -> Window:
@@ -88,6 +88,10 @@ class ModelHandle:
 
     def data_end(self) -> datetime | None:
         return self.history.data_end()
+
+    def health(self) -> Health:
+        """Whether the model needs somebody, and why."""
+        return self.history.health(self.house.clock())
 
     def predict(self, frame: Any, *, log: bool = False) -> pl.DataFrame:
         """`frame` with the champion's `prediction` (and `score`), computed here. Nothing is logged unless `log`.
@@ -136,7 +140,13 @@ class ModelHandle:
         return Spool.open(self.house.workspace.spool, LOCAL_SPOOL, self.house.settings.durability)
 
     def rows(self, window: Window, limit: int = 100) -> Rows:
-        return self.history.rows(window, limit)
+        """The newest rows of the window with their labels, sealed or not."""
+        found = self.prediction_log.labelled(window)
+        newest = found.tail(limit).reverse()
+        return Rows(
+            columns=tuple(newest.columns), rows=tuple(newest.iter_rows()), total=found.height,
+            watermark=self.history.watermark(),
+        )  # fmt: skip
 
     @property
     def versions(self) -> tuple[VersionRow, ...]:

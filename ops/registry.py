@@ -142,7 +142,7 @@ class Registry:
         self, name: str, scorer: SklearnScorer, signature: Signature, reference: pl.DataFrame, window: Window | None
     ) -> Profile:
         labelled = reference.drop_nulls(signature.target.name)
-        scored = labelled.select(*signature.names, pl.col(signature.target.name).alias("label"))
+        scored = labelled.select(*signature.names, signature.target.name)
         try:
             score = scorer.score(scored).score
         except Exception as error:

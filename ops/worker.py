@@ -177,7 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pilothouse worker", description="Seals, folds and runs jobs.")
     parser.add_argument("--workspace", required=True, type=Path)
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("pilothouse").setLevel(logging.INFO)
     try:
         workspace = Workspace.open(given.workspace)
         worker = Worker(workspace, load_settings(workspace.settings_file), crash=crash_at(os.environ.get(CRASH_AT)))

@@ -8,7 +8,7 @@ from pilothouse.app import markup, questions, sentences, session, widgets
 from pilothouse.app.panels import fleet
 
 TOUR = (
-    "Read the card below: it says which model needs you and the rule that made it so.",
+    "Read the card above: it says which model needs you and the rule that made it so.",
     "Open **its page** and look at ROC AUC by week: the model was right once, and has gone stale.",
     "Press **Retrain**. It takes under a minute; reload the page in the middle if you like.",
     "Read the scorecard on **Releases**: both versions on the same rows that neither has seen. Promote the challenger.",
@@ -79,10 +79,10 @@ def main() -> None:
     if not lines:
         widgets.require_model()
     inbox(lines)
+    tour()
     widgets.tiles(fleet.tiles(lines, session.range_name(chosen)))
     models(lines)
     running()
-    tour()
 
 
 main()

@@ -32,9 +32,7 @@ def numbers(face: ModelFace) -> None:
     now, before = questions.performance(face.name, chosen), questions.performance(face.name, chosen, previous=True)
     widgets.tiles(tables.model_tiles(now, before, questions.drift(face.name, chosen)))
     words = sentences.maturity(now, face.label_policy)
-    widgets.quiet(
-        f"{formats.span(now.window, session.zone())}: {formats.count(now.labelled)} labelled of {formats.count(now.rows)} rows. {words}"
-    )
+    widgets.quiet(f"{formats.span(now.window, session.zone())}. {words}")
 
 
 def over_time(face: ModelFace) -> str:
@@ -131,7 +129,7 @@ def _ask_report(model: str, chosen: str) -> None:
 
 def show_report(model: str, chosen: str, asked_at: datetime) -> None:
     with st.spinner("Evidently is at work; half a minute is usual."):
-        made = widgets.attempt(lambda: questions.report(model, chosen, asked_at))
+        made = widgets.attempt(lambda: questions.report(model, chosen, asked_at).result)
     if made is None:
         return
     name = f"{model}-evidently-{chosen}.html"

@@ -7,26 +7,26 @@ import streamlit as st
 from pilothouse.app import formats, markup, questions, render, session, widgets
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import performance, releases
+from pilothouse.app.panels.charts import STEPS
 from pilothouse.data.state.catalog import VersionRow
 
 
 @st.dialog("Promote", icon=":material/rocket_launch:")
 def promote_dialog(face: ModelFace, version: int, epoch: int) -> None:
     card = next(v.scorecard for v in face.versions if v.version == version)
-    champion = face.champion
-    before = (
-        f"Version {champion.version} stays loaded, so that you can roll back."
-        if champion
-        else "It is the first champion."
-    )
+    before = "It is the first champion."
+    if face.champion:
+        before = f"Version {face.champion.version} stays at hand, so that you can roll back."
     st.html(markup.tag("h3", f"Make version {version} the champion of {face.name}?", kind="ph-heading"))
-    widgets.paragraph(
-        f"Every answer from the flip on comes from version {version}. {before} Workers load it first; none switches before all can."
-    )
+    widgets.paragraph(f"Every answer from the flip on comes from version {version}. {before}")
+    widgets.paragraph("All service workers load it first; none switches before all can.")
     widgets.paragraph(releases.predicted_outcome(card, face.name, version))
-    st.html(markup.join([releases.verdict_chip(card), " ", releases.verdict_reason(card)]))
-    reason = st.text_input("Reason", key="promote-reason", placeholder="Why now? It is kept in the audit trail.")
-    kind = "primary" if releases.verdict(card) == "promote" else "secondary"
+    if releases.verdict(card) != "promote":
+        st.html(markup.join([releases.verdict_chip(card), " ", releases.verdict_reason(card)]))
+    reason = st.text_input(
+        "Reason", key="promote-reason", placeholder="Why now? It is kept in the audit trail.", live=True
+    )
+    kind = widgets.weight(releases.verdict(card) == "promote")
     if st.button(
         f"Promote version {version}",
         type=kind,
@@ -45,9 +45,8 @@ def promote_dialog(face: ModelFace, version: int, epoch: int) -> None:
 def rollback_dialog(face: ModelFace, target: int, epoch: int) -> None:
     champion = face.champion.version if face.champion else None
     st.html(markup.tag("h3", f"Roll {face.name} back to version {target}?", kind="ph-heading"))
-    widgets.paragraph(
-        f"Traffic moves from version {champion} to version {target} within about a second. Requests under way finish on version {champion}."
-    )
+    widgets.paragraph(f"Traffic moves from version {champion} to version {target} within about a second.")
+    widgets.paragraph(f"Requests under way finish on version {champion}.")
     reason = st.text_input(
         "Reason", key="rollback-reason", placeholder="What went wrong? It is kept in the audit trail."
     )
@@ -64,14 +63,13 @@ def rollback_dialog(face: ModelFace, target: int, epoch: int) -> None:
 def answer(face: ModelFace, challengers: list[VersionRow]) -> None:
     champion, deployments = face.champion, face.deployments
     if champion is None:
-        widgets.title(
-            "Releases", f"{face.name} has no champion yet, so nothing answers its requests. Promote a version below."
-        )
+        widgets.title("Releases", f"{face.name} has no champion yet: nothing answers its requests. Promote a version.")
         return
     since = f" since {formats.moment(deployments[0].at, session.zone())}" if deployments else ""
     words = f"Version {champion.version} is the champion of {face.name}{since}."
     if challengers:
-        words += f" Version {challengers[0].version} would take its place: {releases.verdict_words(challengers[0].scorecard)}."
+        verdict = releases.verdict_words(challengers[0].scorecard)
+        words += f" Version {challengers[0].version} would take its place: {verdict}."
     widgets.title("Releases", words)
 
 
@@ -105,7 +103,7 @@ def challenger_card(face: ModelFace, version: VersionRow) -> None:
             st.html(releases.scorecard_table(card, challenger=version.version))
             widgets.quiet(f"Judged on {releases.same_rows(card, session.zone())}.")
         st.html(releases.version_facts(version, session.zone()))
-        kind = "primary" if releases.verdict(card) == "promote" else "secondary"
+        kind = widgets.weight(releases.verdict(card) == "promote")
         label = f"Promote version {version.version}"
         if st.button(label, type=kind, icon=":material/rocket_launch:", key=f"promote-{version.version}"):
             promote_dialog(face, version.version, face.epoch)
@@ -138,7 +136,7 @@ def since_switch(name: str) -> None:
         st.html(releases.live_comparison(compared, newest))
     with right:
         view = questions.around(face, window)
-        points = face.history.performance_trend(view.within, view.every, True)
+        points = face.history.performance_trend(view.within, STEPS[view.every], by_version=True)
         panel = performance.metric_trend(points, "roc_auc", view)
         render.show(panel, key="since-switch")
 

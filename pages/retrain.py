@@ -12,6 +12,10 @@ from pilothouse.data.history.results import State
 from pilothouse.data.state.runs import Run, RunState
 
 TICK_S = 2
+RECIPE = (
+    "The champion's pipeline is fitted anew on the labelled log. Champion and challenger are then judged on the same "
+    "later rows, which neither has seen."
+)
 
 
 def chosen_run(face: ModelFace, recent: tuple[Run, ...]) -> Run | None:
@@ -28,33 +32,29 @@ def chosen_run(face: ModelFace, recent: tuple[Run, ...]) -> Run | None:
     return next((run for run in recent if run.active), recent[0] if recent else None)
 
 
-def start(face: ModelFace, active: bool) -> None:
+def start(face: ModelFace, run: Run | None, active: bool) -> None:
     with st.container(border=True, key="start", height="stretch"):
         st.html(markup.tag("h2", "Start a run", kind="ph-heading"))
-        widgets.quiet(
-            "The champion's pipeline is fitted anew on the labelled log; champion and challenger are then judged on the same rows, which neither has seen."
-        )
+        widgets.quiet(RECIPE)
         left, right = st.columns(2)
         train = left.number_input("Train on, weeks", 1, 104, 8, key="train-weeks")
-        judge = right.number_input(
-            "Judge on, weeks", 1, 26, 2, key="judge-weeks", help="The last weeks of the data, held out from training."
-        )
-        gate = face.gate_policy
-        widgets.quiet(
-            f"The gate asks for ROC AUC {formats.signed(gate.min_gain, 2)} with its 95 % band above 0, on at least {formats.count(gate.min_labelled)} labelled rows."
-        )
-        kind = "primary" if recommended(face) and not active else "secondary"
-        if st.button("Start retraining", type=kind, icon=":material/model_training:", disabled=active, key="start-run"):
-            widgets.act(
-                lambda: show_run(face.retrain(train=f"{train}w", judge=f"{judge}w")),
-                "The run has been asked for.",
-                "Asking …",
-            )
+        judge = right.number_input("Judge on, weeks", 1, 26, 2, key="judge-weeks", help="The newest weeks of the log.")
+        widgets.quiet(sentences.gate(face.gate_policy))
+        kind = widgets.weight(recommended(face, run) and not active)
+        label = "Start retraining"
+        if st.button(label, type=kind, icon=":material/model_training:", disabled=active, key="start-run"):
+            asked = f"A run for {face.name} has been asked for."
+            widgets.act(lambda: show_run(face.retrain(train=f"{train}w", judge=f"{judge}w")), asked, "Asking …")
         if active:
             widgets.quiet("One run at a time for a model: this one first.")
 
 
-def recommended(face: ModelFace) -> bool:
+def recommended(face: ModelFace, run: Run | None) -> bool:
+    """Whether a new run is the next thing to do: the model needs it, and no challenger waits to be promoted."""
+    champion = face.champion
+    newest = run.version or 0 if run and run.verdict == "promote" else 0
+    if champion is not None and newest > champion.version:
+        return False
     return questions.health(face.name).state in {State.CRITICAL, State.WATCH}
 
 
@@ -77,11 +77,14 @@ def live(run_id: str) -> None:
         "Cancel the run",
         icon=":material/stop_circle:",
         key="cancel-run",
-        on_click=house.cancel,
-        args=(run_id,),
+        on_click=lambda: _cancel(run_id),
         disabled=run.state is RunState.CANCELLING,
     )
     log(run_id)
+
+
+def _cancel(run_id: str) -> None:
+    session.house().cancel(run_id)
 
 
 def steps(run: Run) -> None:
@@ -148,7 +151,7 @@ def main() -> None:
     answer(face, run)
     left, right = st.columns([2, 3])
     with left:
-        start(face, any(one.active for one in recent))
+        start(face, run, any(one.active for one in recent))
     with right, st.container(border=True, key="run", height="stretch"):
         if run is None:
             st.html(markup.tag("p", "No run yet. Its steps will stand here, live.", kind="ph-empty"))

@@ -17,7 +17,7 @@ from pilothouse.app.cli.options import (
     print_json,
 )
 from pilothouse.data.state.deployments import Deployment
-from pilothouse.data.state.runs import RunState, StepState
+from pilothouse.data.state.runs import Run, RunState, StepState
 from pilothouse.ops.house import House
 from pilothouse.ops.model import ModelHandle
 
@@ -45,7 +45,7 @@ def retrain(
         raise typer.Exit(5)
 
 
-def _follow(house: House, run_id: str, quiet: bool) -> object:
+def _follow(house: House, run_id: str, quiet: bool) -> Run:
     """Print what the run says until it has ended."""
     if not any(process.kind == "worker" for process in house.processes()) and not quiet:
         print("No worker is running, so the run waits. Start one with: pilothouse up")

@@ -29,8 +29,9 @@ ServicePortOption = Annotated[int | None, typer.Option("--service-port", help="P
 DEFAULT_WORKSPACE = Path("workspace")
 
 
-def open_house(workspace: Path, **settings: object) -> House:
-    return House.open(workspace, **settings)
+def open_house(workspace: Path) -> House:
+    """The house in the folder `workspace`, for whoever sits at the terminal."""
+    return House.open(workspace)
 
 
 def print_json(value: Any) -> None:

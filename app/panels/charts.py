@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from pilothouse.app.markup import in_figure
@@ -15,14 +15,20 @@ from pilothouse.data.windows import Window
 Trace = dict[str, Any]
 
 HEIGHT = 260
+STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
+"""Buckets of charts over time, by the word that people use."""
 _NAMED_EVENTS = 5
+_EDGE = 0.3
 _SYMBOL = {EventKind.PROMOTE: "▲", EventKind.ROLLBACK: "↶", EventKind.REGISTER: "◇"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What the figures of one page share. within : the span drawn. every : the bucket (hour, day or week). events : what
-    happened to the model. focus : the time range the page speaks of, softly marked where a longer span is drawn."""
+    """What the figures of one page share.
+
+    within : the span drawn. every : the bucket, a word of STEPS. events : what happened to the model.
+    focus : the time range that the page speaks of, softly marked where a longer span is drawn.
+    """
 
     model: str
     within: Window
@@ -42,7 +48,7 @@ class View:
 
 
 def local(time: datetime, zone: tzinfo) -> str:
-    """Wall-clock time without a zone, in ISO 8601: Plotly has no zones, so times are converted before they are drawn."""
+    """Wall-clock time in ISO 8601, without a zone: Plotly has none, so times are converted before they are drawn."""
     return time.astimezone(zone).replace(tzinfo=None).isoformat()
 
 
@@ -64,6 +70,7 @@ def frame(*, height: int = HEIGHT, **given: Any) -> dict[str, Any]:
         "hovermode": "x unified",
         "hoverlabel": {"font": {"size": 12}},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": Colour.MUTED, "activecolor": Colour.CURRENT},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"size": 12, "color": Colour.MUTED},
@@ -74,7 +81,7 @@ def frame(*, height: int = HEIGHT, **given: Any) -> dict[str, Any]:
 
 
 def timed(traces: list[Trace], view: View, *, shapes: Sequence[Trace] = (), **given: Any) -> dict[str, Any]:
-    """A figure over time: x is wall-clock time, events are dotted lines, the focus a soft band; a sideways drag selects."""
+    """A figure over time: x is wall-clock time, events are dotted lines, a sideways drag selects."""
     shown = sorted((e for e in view.events if e.at in view.within), key=lambda e: e.at)
     span = [local(view.within.start, view.zone), local(view.within.end, view.zone)]
     dates = {"type": "date", "range": span, "tickformat": "%-d %b", "nticks": 9, "hoverformat": "%a %-d %b %H:%M"}
@@ -86,7 +93,7 @@ def timed(traces: list[Trace], view: View, *, shapes: Sequence[Trace] = (), **gi
         selectdirection="h",
         newselection={"line": {"color": Colour.CURRENT, "width": 1}},
         shapes=[*focus, *shapes, *(_line(event, view.zone) for event in shown)],
-        annotations=[_name(event, view.zone) for event in shown[-_NAMED_EVENTS:]],
+        annotations=[_name(event, view) for event in shown[-_NAMED_EVENTS:]],
     )
     return {"data": [*traces, *_handles(shown, view.zone)], "layout": layout | given}
 
@@ -104,11 +111,14 @@ def _line(event: Event, zone: tzinfo) -> Trace:
     return {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line}
 
 
-def _name(event: Event, zone: tzinfo) -> Trace:
+def _name(event: Event, view: View) -> Trace:
+    # Near the right edge a name would be cut off, so it stands to the left of its line there.
+    late = event.at > view.within.end - view.within.length * _EDGE
     text = f"{_SYMBOL.get(event.kind, '·')} {in_figure(event.title)}"
-    return {
-        "x": local(event.at, zone), "y": 1, "xref": "x", "yref": "paper", "text": text, "showarrow": False,
-        "xanchor": "left", "yanchor": "top", "xshift": 3, "font": {"size": 11, "color": Colour.MUTED},
+    side = {"xanchor": "right", "xshift": -3} if late else {"xanchor": "left", "xshift": 3}
+    return side | {
+        "x": local(event.at, view.zone), "y": 1, "xref": "x", "yref": "paper", "text": text, "showarrow": False,
+        "yanchor": "top", "font": {"size": 11, "color": Colour.MUTED},
     }  # fmt: skip
 
 

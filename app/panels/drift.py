@@ -22,7 +22,12 @@ BANDS = (
     (Colour.BAND_DRIFT, "drift, 0.2 to 0.4"),
     (Colour.BAND_FAR, "far off, 0.4 and more"),
 )
+_MEASURES = (
+    "psi", "ks", "ks_p", "wasserstein", "jensen_shannon", "missing", "reference_missing", "new_share", "impact", "rows",
+)  # fmt: skip
 _LONGEST = 24
+_OVERLAY_HEIGHT = 320
+_MOST_BARS = 24
 
 
 def psi_band(value: float | None) -> int | None:
@@ -96,11 +101,11 @@ def _map_layout(points: Sequence[DriftPoint], features: Sequence[str], zone: tzi
     across, down = list(range(len(points))), list(range(len(features)))
     edge = 0.5
     return charts.frame(
-        height=56 + 25 * len(features),
+        height=72 + 25 * len(features),
         hovermode="closest",
         clickmode="event+select",
         dragmode=False,
-        margin={"l": 8, "r": 8, "t": 6, "b": 8},
+        margin={"l": 8, "r": 8, "t": 24, "b": 8},
         xaxis=charts.axis(
             showgrid=False, tickvals=across[::step], ticktext=days[::step], range=[-edge, len(points) - edge]
         ),
@@ -147,12 +152,9 @@ def _swatch(place: int, words: str) -> markup.Html:
 
 def ranked(drift: Drift, limit: int = 20, search: str = "") -> Panel:
     """The features of a window, worst first: only rows (`table` draws them)."""
-    columns = ("feature", "state", "psi", "ks", "ks_p", "wasserstein", "jensen_shannon", "missing", "reference_missing", "new_share", "impact", "rows", "reason")  # fmt: skip
+    columns = ("feature", "state", "reason", *_MEASURES)
     found = [f for f in drift.features if search.lower() in f.name.lower()][:limit]
-    rows = tuple(
-        (f.name, f.state.value, f.psi, f.ks, f.ks_p, f.wasserstein, f.jensen_shannon, f.missing, f.reference_missing, f.new_share, f.impact, f.rows, f.reason)
-        for f in found
-    )  # fmt: skip
+    rows = tuple((f.name, f.state.value, f.reason, *(getattr(f, name) for name in _MEASURES)) for f in found)
     return Panel(
         name=f"{drift.model}-drift",
         title="Features, most drifted first",
@@ -195,7 +197,7 @@ def _table_row(f: FeatureDrift) -> list[object]:
 
 
 def overlay(distribution: Distribution, view: charts.View) -> Panel:
-    """One feature's distribution: the reference as a grey fill, the bucket as one accent line (or bars for categories)."""
+    """One feature's distribution: the reference as a grey fill, the bucket as one line (or bars)."""
     title = f"{distribution.feature}, {formats.span(distribution.window, view.zone)}"
     columns = ("bin", "left", "right", "reference", "current")
     rows = tuple((b.label, b.left, b.right, b.reference, b.current) for b in distribution.bins)
@@ -209,9 +211,17 @@ def overlay(distribution: Distribution, view: charts.View) -> Panel:
     if not distribution.rows or not distribution.bins:
         return replace(panel, empty="No rows of this feature in this bucket. Choose another one.")
     stepped = distribution.kind in NUMERIC and all(b.left is not None for b in distribution.bins)
-    spec = _steps(distribution.bins) if stepped else _bars(distribution.bins)
+    shown = distribution.bins if stepped else _largest(distribution.bins)
+    spec = _steps(shown) if stepped else _bars(shown)
+    note = f"The {len(shown)} largest of {len(rows)} values; the menu has all." if len(shown) < len(rows) else ""
     answer = _overlay_answer(distribution)
-    return replace(panel, answer=answer, spec=spec, alt=f"Distribution of {title}. {answer}")
+    return replace(panel, answer=answer, spec=spec, note=note, alt=f"Distribution of {title}. {answer}")
+
+
+def _largest(bins: Sequence[Bin]) -> list[Bin]:
+    """As many values as can be told apart on a card, the most frequent ones, in their own order."""
+    kept = sorted(bins, key=lambda b: max(b.reference, b.current), reverse=True)[:_MOST_BARS]
+    return [b for b in bins if b in kept]
 
 
 def _steps(bins: Sequence[Bin]) -> dict[str, object]:
@@ -228,7 +238,7 @@ def _steps(bins: Sequence[Bin]) -> dict[str, object]:
     reference |= {"x": edges, "fill": "tozeroy", "fillcolor": Colour.REFERENCE, "opacity": 0.75}
     current |= {"x": edges}
     axis = charts.value_axis(tickformat=".0%", hoverformat=".1%", rangemode="tozero")
-    return {"data": [reference, current], "layout": charts.frame(yaxis=axis, dragmode=False)}
+    return {"data": [reference, current], "layout": charts.frame(height=_OVERLAY_HEIGHT, yaxis=axis, dragmode=False)}
 
 
 def _bars(bins: Sequence[Bin]) -> dict[str, object]:
@@ -241,6 +251,7 @@ def _bars(bins: Sequence[Bin]) -> dict[str, object]:
         current | {"marker": {"color": Colour.CURRENT}, "width": 0.34, "customdata": labels},
     ]
     layout = charts.frame(
+        height=_OVERLAY_HEIGHT,
         barmode="overlay",
         bargap=0.25,
         dragmode=False,

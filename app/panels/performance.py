@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pilothouse.app import formats
-from pilothouse.app.panel import Panel, Table
+from pilothouse.app.panel import Cell, Panel, Table
 from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
 from pilothouse.data.history.results import Metric, TrendPoint
@@ -26,18 +26,17 @@ def _metric(point: TrendPoint, name: str) -> Metric:
 def _rows(points: Sequence[TrendPoint]) -> Table:
     names = sorted({name for p in points for name in p.metrics})
     columns = ("start", "end", "version", "rows", "labelled", "coverage", "mature", *names)
-    rows = tuple(
-        (p.window.start, p.window.end, p.version, p.rows, p.labelled, p.coverage, p.mature)
-        + tuple(_metric(p, name).value for name in names)
-        for p in points
-    )
-    return Table(columns=columns, rows=rows)
+    return Table(columns=columns, rows=tuple((*_counts(p), *(_metric(p, n).value for n in names)) for p in points))
+
+
+def _counts(p: TrendPoint) -> tuple[Cell, ...]:
+    return p.window.start, p.window.end, p.version, p.rows, p.labelled, p.coverage, p.mature
 
 
 def _split(
     points: Sequence[TrendPoint], values: Sequence[float | None]
 ) -> tuple[list[float | None], list[float | None]]:
-    """Values of mature buckets, and those of immature ones joined to the last mature one so that the line holds together."""
+    """Values of mature buckets, and of immature ones; these begin at the last mature one, so that the line holds."""
     mature = [v if p.mature else None for p, v in zip(points, values, strict=True)]
     young: list[float | None] = [None if p.mature else v for p, v in zip(points, values, strict=True)]
     for place in range(1, len(points)):
@@ -53,13 +52,13 @@ def _one_line(points: Sequence[TrendPoint], metric: str, view: charts.View) -> l
     lines = [charts.line(x, mature, name, Colour.CURRENT, mode="lines+markers", marker={"size": 5})]
     if any(v is not None for v in young):
         dotted = {"dash": "dot"}
-        lines.append(charts.line(x, young, "labels still arriving", Colour.REFERENCE, line=dotted))
+        lines.append(charts.line(x, young, "still arriving", Colour.REFERENCE, line=dotted))
     return [charts.band(x, [m.low for m in found], [m.high for m in found], Colour.CURRENT, "95 % band"), *lines]
 
 
 def _line_a_version(points: Sequence[TrendPoint], metric: str, view: charts.View) -> list[charts.Trace]:
     versions = sorted({p.version for p in points if p.version is not None})
-    colours = [Colour.REFERENCE] * max(0, len(versions) - 2) + [Colour.TRUTH, Colour.CURRENT][-min(2, len(versions)) :]
+    colours = ([Colour.REFERENCE] * len(versions) + [Colour.MUTED, Colour.CURRENT])[-len(versions) :]
     lines = []
     for version, colour in zip(versions, colours, strict=True):
         mine = [p for p in points if p.version == version]
@@ -142,7 +141,7 @@ def coverage(points: Sequence[TrendPoint], view: charts.View) -> Panel:
     mature, young = _split(points, [p.coverage for p in points])
     traces = [charts.line(x, mature, "labelled share", Colour.TRUTH)]
     if any(v is not None for v in young):
-        traces.append(charts.line(x, young, "labels still arriving", Colour.REFERENCE, line={"dash": "dot"}))
+        traces.append(charts.line(x, young, "still arriving", Colour.REFERENCE, line={"dash": "dot"}))
     spec = charts.timed(traces, view, yaxis=_share_axis(range=[0, 1.04]))
     answer = f"{formats.share(labelled / rows)} of {formats.count(rows)} rows in view have a label."
     return replace(panel, answer=answer, spec=spec, alt=f"Label coverage of {view.model}. {answer}")

@@ -118,7 +118,7 @@ def _difference(card: Scorecard, key: str, change: float | None, more_is_better:
 def predicted_outcome(card: Scorecard | None, model: str, version: int) -> str:
     """What promoting is expected to do, in one sentence, or that nobody knows."""
     if card is None:
-        return f"Nobody has compared version {version} with the champion, so what this does to {model}'s answers is not known."
+        return f"Nobody has compared version {version} with the champion: what this does to {model} is not known."
     gain = _estimate(card, "gain")
     return (
         f"On {formats.count(card.get('rows'))} untouched rows its ROC AUC was {formats.signed(gain.get('value'))} "
@@ -187,7 +187,15 @@ def history_table(deployments: Sequence[Deployment], zone: tzinfo) -> markup.Htm
 def _deployment_row(d: Deployment, zone: tzinfo) -> list[object]:
     before = f"v{d.previous}" if d.previous is not None else formats.NOTHING
     name = markup.tag("span", f"v{d.version}", kind="ph-name")
-    return [formats.second(d.at, zone), d.act, name, before, d.actor, d.reason or formats.NOTHING, f"#{d.audit_seq}"]
+    return [
+        formats.second(d.at, zone),
+        d.act,
+        name,
+        before,
+        d.actor,
+        markup.tag("span", d.reason or formats.NOTHING, kind="ph-wrap"),
+        f"#{d.audit_seq}",
+    ]
 
 
 def proof_sentence(deployment: Deployment, switched: Sequence[Switched]) -> str:
@@ -221,6 +229,6 @@ def audit_table(rows: Sequence[AuditRow], zone: tzinfo) -> markup.Html:
 
 def _audit_row(row: AuditRow, zone: tzinfo) -> list[object]:
     facts = ", ".join(f"{key} {value}" for key, value in row.details.items() if value not in (None, ""))
-    shown = markup.tag("span", facts if len(facts) < 160 else f"{facts[:159]}…", title=facts)
+    shown = markup.tag("span", facts if len(facts) < 160 else f"{facts[:159]}…", title=facts, kind="ph-wrap")
     seal = markup.tag("span", row.hash[:10], kind="ph-mono ph-quiet", title=row.hash)
     return [row.seq, formats.second(row.at, zone), row.actor, row.act, shown, seal]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import html
 
 from pilothouse.app import formats, markup
-from pilothouse.app.faces import Report, ReportVerdict
+from pilothouse.ops.reports.report import EvidentlyReport, Verdict
 
 # The report is made from logged values, so a category could carry a script. Inside a frame without `allow-same-origin`
 # it reaches neither this page nor the network.
-_POLICY = (
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:\">"
+_ALLOWED = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:"
 )
+_POLICY = f'<meta http-equiv="Content-Security-Policy" content="{_ALLOWED}">'
 
 
 def sandboxed(report: str) -> str:
@@ -23,17 +24,19 @@ def sandboxed(report: str) -> str:
     return f"<!doctype html><html><head>{style}</head><body>{frame}</body></html>"
 
 
-def verdicts(report: Report) -> markup.Html:
+def verdicts(report: EvidentlyReport) -> markup.Html:
     """Feature by feature: our state and Evidently's, and why they part where they do."""
     parted = sum(bool(v.why) for v in report.features)
     sample = f"{formats.count(report.sampled_rows)} of {formats.count(report.rows)} rows"
-    words = f"Made in {report.seconds:.0f} s over {sample}. The two part on {parted} of {len(report.features)} features."
+    words = (
+        f"Made in {report.seconds:.0f} s over {sample}. The two part on {parted} of {len(report.features)} features."
+    )
     head = ("Feature", "Ours", "PSI", "Evidently", "Its method", "Value", "Threshold", "Why they part")
     table = markup.table(head, [_row(v) for v in report.features], right=(2, 5, 6))
     return markup.join([markup.tag("p", words, kind="ph-sentence"), table])
 
 
-def _row(v: ReportVerdict) -> list[object]:
+def _row(v: Verdict) -> list[object]:
     name = markup.tag("span", v.feature, kind="ph-name")
     why = markup.tag("span", v.why, kind="ph-quiet")
     figures = [formats.number(v.value), formats.number(v.threshold, 2)]

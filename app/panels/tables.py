@@ -27,19 +27,21 @@ def model_tiles(now: Performance, before: Performance, drift: Drift) -> list[tup
 
     auc, log_loss = pair("roc_auc"), pair("log_loss")
     said, happened = pair("mean_score")[0], pair("positive_rate")[0]
-    drifting = [f for f in drift.features if f.state is State.CRITICAL]
-    watched = sum(f.state is State.WATCH for f in drift.features)
+    coverage = f"{formats.count(now.labelled)} of {formats.count(now.rows)} rows"
     return [
         ("ROC AUC", formats.number(auc[0].value), _change(*auc)),
         ("Log-loss", formats.number(log_loss[0].value), _change(*log_loss)),
         ("Came true", formats.share(happened.value), f"it said {formats.share(said.value)}"),
-        ("Features drifting", f"{len(drifting)} of {len(drift.features)}", f"{watched} on watch"),
-        (
-            "Labels known",
-            formats.share(now.coverage),
-            f"{formats.count(now.labelled)} of {formats.count(now.rows)} rows",
-        ),
+        _drifting(drift),
+        ("Labels known", formats.share(now.coverage), coverage),
     ]
+
+
+def _drifting(drift: Drift) -> tuple[str, str, str]:
+    if not drift.rows:
+        return "Features drifting", formats.NOTHING, "no predictions in this range"
+    critical, watch = (sum(f.state is state for f in drift.features) for state in (State.CRITICAL, State.WATCH))
+    return "Features drifting", f"{critical} of {len(drift.features)}", f"{watch} on watch"
 
 
 def row_columns(found: Rows, zone: tzinfo) -> dict[str, list[object]]:

@@ -15,7 +15,7 @@ from pilothouse.data.rollups.count import columns_counted, count_rows
 from pilothouse.data.rollups.outcomes import count_outcomes
 from pilothouse.data.rollups.plan import Plan, make_plan
 from pilothouse.data.rollups.profile import Profile
-from pilothouse.data.rollups.schema import Part
+from pilothouse.data.rollups.schema import Part, no_rows
 from pilothouse.data.rollups.source import Source, batches, files_holding
 from pilothouse.data.rollups.store import Cursor, read_counts
 from pilothouse.data.settings import Settings
@@ -68,14 +68,12 @@ class Counter:
             known_until=chosen.known_until,
         )
 
-    def _scanned(
-        self, scans: Sequence[tuple[Window, int]], parts: Collection[Part], chosen: Chosen
-    ) -> pl.DataFrame:
+    def _scanned(self, scans: Sequence[tuple[Window, int]], parts: Collection[Part], chosen: Chosen) -> pl.DataFrame:
         counted = [self._one_scan(span, point, parts, chosen) for span, point in scans] if parts else []
         return pl.concat([read_counts(self.rollups, (), (), roles=()), *counted])
 
     def _one_scan(self, span: Window, point: int, parts: Collection[Part], chosen: Chosen) -> pl.DataFrame:
-        rows = pl.concat([*self._scan_rows(span, parts), *self._scan_outcomes(span, parts)])
+        rows = pl.concat([no_rows(), *self._scan_rows(span, parts), *self._scan_outcomes(span, parts)])
         kept = rows.filter(pl.col("part").is_in([p.value for p in parts]), pl.col("role").is_in(list(chosen.roles)))
         if chosen.version is not None:
             kept = kept.filter(pl.col("version") == chosen.version)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
 
+from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.errors import UnknownFeature
 from pilothouse.data.history.counting import Chosen, Counter
+from pilothouse.data.history.facts import gather_facts
 from pilothouse.data.history.results import (
     Distribution,
     Drift,
@@ -23,24 +26,25 @@ from pilothouse.data.history.results import (
     TrendPoint,
     Watermark,
 )
+from pilothouse.data.history.split import answered_rows, by_point, dense_counts, each_version
 from pilothouse.data.log.reader import PredictionLog
-from pilothouse.data.log.schema import TRAFFIC, Status
+from pilothouse.data.log.schema import TRAFFIC, Role, Status
 from pilothouse.data.measures.distribution import draw_bins, mean_of
-from pilothouse.data.measures.drift import Counts, Floats
 from pilothouse.data.measures.feature_drift import measure_drift, measure_psi
+from pilothouse.data.measures.health import HEALTH_RULES, HealthRules, judge
 from pilothouse.data.measures.latency import percentile_ms
 from pilothouse.data.measures.performance import measure_performance, unmeasured
 from pilothouse.data.policies import LabelPolicy
 from pilothouse.data.rollups.bins import LATENCY_SLOTS, LATENCY_STEPS_PER_DECADE
 from pilothouse.data.rollups.outcomes import outcomes_in
-from pilothouse.data.rollups.plan import day_start, day_windows, hour_start, next_hour
+from pilothouse.data.rollups.plan import day_windows, hour_start, next_hour
 from pilothouse.data.rollups.profile import SCORE, FeatureProfile, Profile
-from pilothouse.data.rollups.schema import TRUE_SCORE, Part
-from pilothouse.data.rollups.source import Source, table_facts
+from pilothouse.data.rollups.schema import Part
+from pilothouse.data.rollups.source import Source, table_extent
 from pilothouse.data.rollups.store import Cursor, rollup_folder
 from pilothouse.data.settings import Settings
 from pilothouse.data.signature import Signature, Task
-from pilothouse.data.windows import Window
+from pilothouse.data.windows import Window, as_utc
 from pilothouse.data.workspace import Workspace
 
 _ORDER = list(State)
@@ -62,23 +66,24 @@ class History:
         policy: LabelPolicy,
         settings: Settings,
         *,
-        roles: Sequence[str] = TRAFFIC,
+        roles: Sequence[Role] = TRAFFIC,
     ) -> None:
         self.model, self.signature, self.profile, self.policy = model, signature, profile, policy
-        self._workspace, self._settings, self._roles = workspace, settings, tuple(roles)
+        self.zone = settings.zone
+        self._workspace, self._settings, self._roles = workspace, settings, tuple(role.value for role in roles)
 
     def watermark(self) -> Watermark:
         """How far the answers reach."""
         return self._watermark
 
     def data_end(self) -> datetime | None:
-        """End of the business hour that holds the newest sealed row; None while nothing is sealed. Windows count back from it."""
+        """End of the business hour that holds the newest sealed row: windows count back from it. None without rows."""
         newest = self._watermark.data_to
-        return None if newest is None else next_hour(hour_start(newest, self._settings.zone), self._settings.zone)
+        return None if newest is None else next_hour(hour_start(newest, self.zone), self.zone)
 
     def drift(self, window: Window, version: int | None = None) -> Drift:
         """Drift of every feature and of the score over `window`, worst first."""
-        counts = self._count([window], (Part.VOLUME, Part.FEATURE, Part.SCORE), version)
+        counts = self.count([window], (Part.VOLUME, Part.FEATURE, Part.SCORE), version)
         features = [self._feature_drift(counts, Part.FEATURE, f) for f in self.profile.features.values()]
         score = self.profile.score
         return Drift(
@@ -87,20 +92,18 @@ class History:
             window=window,
             reference=self.profile.reference,
             watermark=self._watermark,
-            rows=_answered(counts),
+            rows=answered_rows(counts),
             features=tuple(sorted(features, key=lambda f: (_ORDER.index(f.state), -(f.psi or 0.0), f.name))),
             score=None if score is None else self._feature_drift(counts, Part.SCORE, score),
         )
 
-    def performance(
-        self, window: Window, version: int | None = None, as_known: datetime | None = None
-    ) -> Performance:
+    def performance(self, window: Window, version: int | None = None, as_known: datetime | None = None) -> Performance:
         """Realized performance over `window`.
 
-        as_known : answers with what was known at the end of the last business day before it; None for all that is known.
+        as_known : with what was known when the business day that holds it began; None for all that is known.
         """
-        counts = self._count([window], (Part.VOLUME, Part.OUTCOME), version, as_known)
-        point = self._trend_point(counts, window, version)
+        counts = self.count([window], (Part.VOLUME, Part.OUTCOME), version, as_known)
+        point = self.trend_point(counts, window, version)
         return Performance(
             model=self.model,
             version=version,
@@ -120,22 +123,22 @@ class History:
 
         Steps are whole business days (or hours, below a day), aligned back from the window's end.
         """
-        windows = self._steps(window, every)
-        counts = self._count(windows, (Part.VOLUME, Part.OUTCOME))
+        windows = self.steps(window, every)
+        counts = self.count(windows, (Part.VOLUME, Part.OUTCOME))
         if not by_version:
-            return tuple(self._trend_point(rows, w, None) for w, rows in _by_point(counts, windows))
+            return tuple(self.trend_point(rows, w, None) for w, rows in by_point(counts, windows))
         return tuple(
-            self._trend_point(rows, w, version)
-            for w, of_point in _by_point(counts, windows)
-            for version, rows in _by_version(of_point)
+            self.trend_point(rows, w, version)
+            for w, of_point in by_point(counts, windows)
+            for version, rows in each_version(of_point)
         )
 
     def drift_trend(self, window: Window, every: timedelta) -> tuple[DriftPoint, ...]:
         """PSI of every feature in steps of `every`, oldest first; steps as in `performance_trend`."""
-        windows = self._steps(window, every)
-        counts = self._count(windows, (Part.VOLUME, Part.FEATURE))
-        dense = {f.name: _dense(counts, Part.FEATURE, f, len(windows))[0] for f in self.profile.features.values()}
-        rows = [_answered(of_point) for _, of_point in _by_point(counts, windows)]
+        windows = self.steps(window, every)
+        counts = self.count(windows, (Part.VOLUME, Part.FEATURE))
+        dense = {f.name: dense_counts(counts, Part.FEATURE, f, len(windows))[0] for f in self.profile.features.values()}
+        rows = [answered_rows(of_point) for _, of_point in by_point(counts, windows)]
         return tuple(
             DriftPoint(
                 window=w,
@@ -146,19 +149,19 @@ class History:
         )
 
     def traffic(self, window: Window, every: timedelta) -> tuple[TrafficPoint, ...]:
-        """Rows, errors and latency of each version in steps of `every`, oldest first; steps without rows are left out."""
-        windows = self._steps(window, every)
-        counts = self._count(windows, (Part.VOLUME, Part.LATENCY))
+        """Rows, errors and latency of each version in steps of `every`, oldest first; empty steps are left out."""
+        windows = self.steps(window, every)
+        counts = self.count(windows, (Part.VOLUME, Part.LATENCY))
         return tuple(
             _traffic_point(rows, w, version)
-            for w, of_point in _by_point(counts, windows)
-            for version, rows in _by_version(of_point)
+            for w, of_point in by_point(counts, windows)
+            for version, rows in each_version(of_point)
         )
 
     def distribution(self, feature: str, window: Window, version: int | None = None) -> Distribution:
         """How `feature` (or "score") lies in `window`, over the reference. Raises UnknownFeature."""
         part, profile = self._profile_of(feature)
-        counts, sums = _dense(self._count([window], (part,), version), part, profile, 1)
+        counts, sums = dense_counts(self.count([window], (part,), version), part, profile, 1)
         return Distribution(
             feature=feature,
             kind=profile.kind,
@@ -168,3 +171,109 @@ class History:
             reference_mean=profile.mean,
             current_mean=mean_of(counts[0], sums[0]) if profile.mean is not None else None,
         )
+
+    def health(self, now: datetime, version: int | None = None, rules: HealthRules = HEALTH_RULES) -> Health:
+        """Whether the model needs somebody, and why; with `version`, judged by that version's own answers."""
+        return judge(gather_facts(self, now, version, rules), rules)
+
+    def count(
+        self,
+        windows: Sequence[Window],
+        parts: Collection[Part],
+        version: int | None = None,
+        as_known: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Counts by number of the window; see Counter.count. `as_known`: as in `performance`."""
+        known_until = None if as_known is None else _day_before(as_known, self.zone)
+        chosen = Chosen(roles=self._roles, version=version, known_until=known_until)
+        return self._counter.count(windows, parts, chosen)
+
+    def steps(self, window: Window, every: timedelta) -> list[Window]:
+        """`window` in whole business days or hours; see day_windows."""
+        return day_windows(window, every, self.zone)
+
+    def trend_point(self, counts: pl.DataFrame, window: Window, version: int | None) -> TrendPoint:
+        """Performance from the counts of one window."""
+        outcomes, rows, end = outcomes_in(counts), answered_rows(counts), self.data_end()
+        binary = self.signature.task is Task.BINARY
+        return TrendPoint(
+            window=window,
+            version=version,
+            rows=rows,
+            labelled=outcomes.labelled,
+            coverage=outcomes.labelled / rows if rows else None,
+            mature=end is not None and window.end + self.policy.horizon <= end,
+            metrics=measure_performance(outcomes) if binary else unmeasured(self.signature.task),
+        )
+
+    @cached_property
+    def _source(self) -> Source:
+        return Source.open(self._workspace, self.model, self.signature, self.policy)
+
+    @cached_property
+    def _rollups(self) -> DeltaFolder:
+        # Opened before the log's tables, so that it has never taken in more than they show.
+        folder = rollup_folder(self._workspace, self.model)
+        folder.table()
+        return folder
+
+    @cached_property
+    def _counter(self) -> Counter:
+        rollups = self._rollups
+        cursor = Cursor.of(rollups)
+        end = self.data_end() or datetime.max.replace(tzinfo=UTC)
+        return Counter(
+            rollups=rollups,
+            source=self._source,
+            cursor=cursor,
+            profile=self.profile,
+            settings=self._settings,
+            data_end=end,
+        )
+
+    @cached_property
+    def _watermark(self) -> Watermark:
+        cursor = Cursor.of(self._rollups)
+        sealed = table_extent(self._source.predictions)
+        log = PredictionLog(self._workspace, self.model, self.signature, self.policy, settings=self._settings)
+        return Watermark(
+            data_to=sealed.newest,
+            sealed_rows=sealed.rows,
+            unsealed_rows=log.unsealed_rows(),
+            prediction_version=self._source.predictions.version,
+            label_version=self._source.labels.version,
+            folded_prediction_version=cursor.predictions,
+            folded_label_version=cursor.labels,
+        )
+
+    def _feature_drift(self, counts: pl.DataFrame, part: Part, feature: FeatureProfile) -> FeatureDrift:
+        counted, sums = dense_counts(counts, part, feature, 1)
+        return measure_drift(feature, counted[0], sums[0])
+
+    def _profile_of(self, feature: str) -> tuple[Part, FeatureProfile]:
+        if feature in self.profile.features:
+            return Part.FEATURE, self.profile.features[feature]
+        if feature == SCORE and self.profile.score is not None:
+            return Part.SCORE, self.profile.score
+        raise UnknownFeature(self.model, feature, self.profile.features)
+
+
+def _day_before(moment: datetime, zone: ZoneInfo) -> date:
+    return as_utc(moment, "as_known").astimezone(zone).date() - timedelta(days=1)
+
+
+def _traffic_point(counts: pl.DataFrame, window: Window, version: int) -> TrafficPoint:
+    volume = counts.filter(pl.col("part") == Part.VOLUME)
+    latency = counts.filter(pl.col("part") == Part.LATENCY)
+    slots = np.zeros(LATENCY_SLOTS, np.int64)
+    np.add.at(slots, latency["bin"].to_numpy(), latency["n"].to_numpy())
+    p50, p95, p99 = (percentile_ms(slots, share, LATENCY_STEPS_PER_DECADE) for share in (0.5, 0.95, 0.99))
+    return TrafficPoint(
+        window=window,
+        version=version,
+        rows=int(volume["n"].sum()),
+        errors=int(volume.filter(pl.col("feature") == Status.ERROR)["n"].sum()),
+        p50_latency_ms=p50,
+        p95_latency_ms=p95,
+        p99_latency_ms=p99,
+    )

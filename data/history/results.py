@@ -53,9 +53,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureDrift:
-    """Drift of one feature (or of the score) in a window against the reference. A measure that cannot be said is None, with a reason.
+    """Drift of one feature (or of the score) in a window against the reference.
 
-    psi : nats. ks, jensen_shannon, missing, reference_missing, new_share : 0 to 1. wasserstein : in reference standard deviations.
+    A measure that cannot be said is None, with a reason. psi : nats. ks, missing, reference_missing, new_share : 0 to 1.
+    jensen_shannon : 0 to 0.833. wasserstein : in standard deviations of the reference.
     """
 
     name: str
@@ -101,7 +102,10 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
-    """Realized performance over a window. `coverage`: labelled rows / rows. `mature`: whether the labels of the window have all had time to arrive."""
+    """Realized performance over a window.
+
+    coverage : labelled rows / rows. mature : whether the labels of the window have all had time to arrive.
+    """
 
     model: str
     version: int | None
@@ -138,7 +142,7 @@ class DriftPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPoint:
-    """Volume and latency of one bucket. Latencies in milliseconds, None where no row carries one (rows imported or scored in bulk)."""
+    """Volume and latency of one bucket; latencies None where no row carries one (rows imported or scored in bulk)."""
 
     window: Window
     version: int
@@ -151,7 +155,7 @@ class TrafficPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """One bar of a distribution: shares of the rows that are not missing. `left`/`right` for numbers, `label` for all."""
+    """One bar of a distribution: shares of the rows that are not missing. `left` and `right` are for numbers alone."""
 
     label: str
     left: float | None

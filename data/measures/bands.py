@@ -38,7 +38,7 @@ def normal(sums: Sums, z: float = Z) -> Band:
 def auc_with_variance(positives: Ints, negatives: Ints) -> tuple[float, float]:
     """ROC AUC and its variance from counts by rising score slot; rows in one slot count as ties.
 
-    positives, negatives : int64, shape (slots,), each with a sum of at least 1. The variance is infinite when either sum is 1.
+    positives, negatives : int64, shape (slots,), each with a sum of at least 1; with a sum of 1 the variance is infinite.
     Source: DeLong, DeLong and Clarke-Pearson (1988); the placement values of all rows of a slot are equal.
     """
     m, n = int(positives.sum()), int(negatives.sum())

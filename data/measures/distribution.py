@@ -16,8 +16,8 @@ BARS = 30
 def draw_bins(feature: FeatureProfile, counts: Counts) -> tuple[Bin, ...]:
     """Bars of the values that are not missing, as shares of them.
 
-    counts : int64, shape (slots,). Numbers rise, with the values outside the reference's range at either end; categories
-    come by their share in the reference, the rest of them added up, then "other" and "new" where there are any.
+    counts : int64, shape (slots,). Numbers rise, with the values outside the reference's range at either end. Categories
+    fall by their share in the reference; then come "other", which adds up the rest, and "new", where there are any.
     """
     reference, current = _shares(feature.counts[:-1]), _shares(counts[:-1])
     if isinstance(feature.bins, CategoryBins):
@@ -57,17 +57,29 @@ def _number_bars(bins: NumberBins, reference: Floats, current: Floats) -> list[B
             for i, v in enumerate(bins.lefts, start=1)
         ]
     else:
-        inner = [_span(edges, begin, end, reference, current) for begin, end in _merged(reference[1:-1], edges)]
-    below = Bin(label=f"below {first:g}", left=None, right=first, reference=float(reference[0]), current=float(current[0]))
-    above = Bin(label=f"above {bins.top:g}", left=bins.top, right=None, reference=float(reference[-1]), current=float(current[-1]))
+        inner = [
+            _span(edges, begin, end, bins.discrete, reference, current)
+            for begin, end in _merged(reference[1:-1], edges)
+        ]
+    below = Bin(
+        label=f"below {first:g}", left=None, right=first, reference=float(reference[0]), current=float(current[0])
+    )
+    above = Bin(
+        label=f"above {bins.top:g}",
+        left=bins.top,
+        right=None,
+        reference=float(reference[-1]),
+        current=float(current[-1]),
+    )
     return [b for b in (below,) if b.current] + inner + [a for a in (above,) if a.current]
 
 
-def _span(edges: Floats, begin: int, end: int, reference: Floats, current: Floats) -> Bin:
-    left, right = float(edges[begin]), float(edges[end])
+def _span(edges: Floats, begin: int, end: int, discrete: bool, reference: Floats, current: Floats) -> Bin:
+    # A bin that is one value ends at that value, not where the next begins.
+    left, right = float(edges[begin]), float(edges[end - 1 if discrete else end])
     held = slice(begin + 1, end + 1)
     return Bin(
-        label=f"{left:.4g} to {right:.4g}",
+        label=f"{left:.4g}" if left == right else f"{left:.4g} to {right:.4g}",
         left=left,
         right=right,
         reference=float(reference[held].sum()),

@@ -33,7 +33,7 @@ class DriftRule:
 def psi(reference: Counts, current: Counts) -> float:
     """Population stability index of `current` against `reference`, in nats, >= 0.
 
-    reference, current : int64, shape (bins,). Counts over the same bins, missing values left out (they are a measure of their own).
+    reference, current : int64, shape (bins,). Counts over the same bins, missing left out (it is a measure of its own).
     An empty bin counts as a share of 1e-4. Raises EmptyWindow if either sums to zero. Source: Siddiqi (2006), ch. 8.
 
     >>> psi(np.array([50, 50]), np.array([50, 50]))
@@ -63,7 +63,7 @@ def ks_probability(distance: float, n: int, m: int) -> float:
     scaled = math.sqrt(n * m / (n + m)) * distance
     if scaled < 0.2:  # The alternating series converges slowly here, and the sum is 1 to twelve digits.
         return 1.0
-    terms = (2 * (-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
+    terms = ((2 if k % 2 else -2) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
     return min(1.0, max(0.0, sum(terms)))
 
 
@@ -73,7 +73,8 @@ def wasserstein(
     """Wasserstein-1 distance, in units of `unit` (the reference's standard deviation); None when that is 0.
 
     Each bin's rows stand at the bin's own mean: with midpoints the distance was off by up to 9.5 sd on heavy tails.
-    reference, current : int64, shape (bins,), missing left out; *_sums : float64, the sums of the values. Raises EmptyWindow.
+    reference, current : int64, shape (bins,), missing left out; *_sums : float64, the sums of their values.
+    Raises EmptyWindow if either has no rows.
     """
     if unit <= 0:
         return None
@@ -102,7 +103,8 @@ def decile_groups(counts: Counts) -> npt.NDArray[np.int64]:
     """
     shares = counts / counts.sum()
     middles = np.cumsum(shares) - shares / 2
-    return np.minimum((middles * DECILES).astype(np.int64), DECILES - 1)
+    groups: npt.NDArray[np.int64] = np.minimum((middles * DECILES).astype(np.int64), DECILES - 1)
+    return groups
 
 
 def rows_needed(groups: int) -> int:

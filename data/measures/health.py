@@ -1,4 +1,4 @@
-"""Whether a model needs somebody: rules over measured facts, each giving its value, its threshold and one true sentence."""
+"""Whether a model needs somebody: rules over facts, each giving its value, its threshold and one true sentence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HealthRules:
     auc_below_reference: float = 0.02
     calibration_low: float = 0.8
     calibration_high: float = 1.25
-    """Mean score over positive rate; beyond these the model promises a quarter more, or a fifth less, than comes true."""
+    """Mean score over positive rate: beyond these it promises a quarter more, or a fifth less, than comes true."""
     drift_span: timedelta = timedelta(days=14)
     drifted_psi: float = 0.2
     """Siddiqi (2006): a population that has changed."""
@@ -49,10 +49,10 @@ class Stretch:
 class Facts:
     """All that the rules look at.
 
-    recent : the newest span of `HealthRules.recent`. past : spans of the same length that end before it starts, newest first.
+    recent : the newest span of `HealthRules.recent`. past : spans as long that end before it starts, newest first.
     reference : metrics of the reference rows. drift : features over `drift_span`.
     coverage, usual_coverage : labelled share of mature rows, lately and before; None where there are no such rows.
-    last_prediction : None when nothing was ever logged. active_days : days with predictions in the week that ends with it.
+    last_prediction : None when nothing was ever logged. active_days : days with rows among the eight that end with it.
     zone : in which the sentences name days.
     """
 
@@ -68,14 +68,16 @@ class Facts:
     active_days: int
 
 
-_RULES = HealthRules()
+HEALTH_RULES = HealthRules()
 
 
-def judge(facts: Facts, rules: HealthRules = _RULES) -> Health:
-    """The state of a model: that of its worst reason. Without any reason it is healthy, without any prediction it has no data."""
+def judge(facts: Facts, rules: HealthRules = HEALTH_RULES) -> Health:
+    """The state of a model: that of its worst reason; healthy without one, no data while nothing was ever logged."""
     if facts.last_prediction is None:
         sentence = "No prediction has been logged yet"
-        return Health(state=State.NO_DATA, reasons=(_reason("traffic", State.NO_DATA, None, None, sentence, "Send one"),))
+        return Health(
+            state=State.NO_DATA, reasons=(_reason("traffic", State.NO_DATA, None, None, sentence, "Send one"),)
+        )
     found = [reason for rule in _ALL for reason in rule(facts, rules)]
     if not found and (facts.recent is None or facts.recent.labelled < rules.least_labelled):
         found = [_too_few_labels(facts.recent, rules)]
@@ -84,7 +86,7 @@ def judge(facts: Facts, rules: HealthRules = _RULES) -> Health:
 
 
 def auc_decay(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
-    """The newest span ranks worse than the model's own best: chance cannot explain it where the 95 % bands are apart."""
+    """The newest span ranks worse than the model's own best; where the 95 % bands are apart, chance is no excuse."""
     past = [s for s in facts.past if _judged(s, rules) and s.window.start >= facts.now - rules.look_back - rules.recent]
     if not _judged(facts.recent, rules) or not past:
         return
@@ -102,8 +104,8 @@ def auc_decay(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
     else:
         return
     sentence = (
-        f"ROC AUC {now.value:.3f} over the last {_days(rules.recent)} days, {drop:.3f} below its best "
-        f"({then.value:.3f}, {_span(best.window, facts.zone)}); the rule allows {limit:g}"
+        f"ROC AUC {now.value:.3f} over the last {_days(rules.recent)} days, {drop:.3f} below its best {_days(rules.recent)} "
+        f"days ({then.value:.3f}, {_span(best.window, facts.zone)}); the rule allows {limit:g}"
     )
     yield _reason("auc_decay", state, drop, limit, sentence, "Retrain")
 
@@ -176,7 +178,9 @@ def traffic(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
     silent = facts.now - facts.last_prediction
     if silent > rules.silent_for:
         hours, limit = silent / timedelta(hours=1), rules.silent_for / timedelta(hours=1)
-        sentence = f"No prediction for {hours:,.0f} hours, after a week with some every day; the rule allows {limit:.0f}"
+        sentence = (
+            f"No prediction for {hours:,.0f} hours, after a week with some every day; the rule allows {limit:.0f}"
+        )
         yield _reason("traffic", State.WATCH, hours, limit, sentence, "Look at the callers")
 
 
@@ -190,9 +194,7 @@ _ALL: tuple[Callable[[Facts, HealthRules], Iterator[Reason]], ...] = (
 )
 
 
-def _reason(
-    rule: str, state: State, value: float | None, threshold: float | None, sentence: str, act: str
-) -> Reason:
+def _reason(rule: str, state: State, value: float | None, threshold: float | None, sentence: str, act: str) -> Reason:
     return Reason(rule=rule, state=state, value=value, threshold=threshold, sentence=sentence, act=act)
 
 
@@ -207,7 +209,8 @@ def _auc(stretch: Stretch) -> Metric:
 def _too_few_labels(stretch: Stretch | None, rules: HealthRules) -> Reason:
     labelled = stretch.labelled if stretch else 0
     sentence = (
-        f"Too few labelled rows in the last {_days(rules.recent)} days to say: {labelled:,}; {rules.least_labelled:,} would do"
+        f"Too few labelled rows in the last {_days(rules.recent)} days to say: {labelled:,}; "
+        f"{rules.least_labelled:,} would do"
     )
     return _reason("labels", State.NO_DATA, labelled, rules.least_labelled, sentence, "Send labels")
 

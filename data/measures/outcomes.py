@@ -27,7 +27,7 @@ class Sums:
 class Outcomes:
     """Labelled rows of some span.
 
-    positives, negatives : int64, shape (score slots,). Labelled rows by slot of the score, rising; rows without a score left out.
+    positives, negatives : int64, shape (score slots,). Rows with a score, by rising slot of it.
     score, log_loss, brier : sums over the labelled rows that have a score.
     labelled, positive : labelled rows, and how many are of the positive class, whether they have a score or not.
     """
@@ -53,7 +53,7 @@ class Outcomes:
 
 
 def log_losses(scores: Floats, positive: npt.NDArray[np.bool_]) -> Floats:
-    """-log of the probability given to what came true, in nats; probabilities are kept one float epsilon from 0 and 1."""
+    """-log of the probability given to what came true, in nats; kept one float epsilon away from 0 and 1."""
     epsilon = np.finfo(np.float64).eps
     given = np.where(positive, scores, 1 - scores)
     losses: Floats = -np.log(np.clip(given, epsilon, 1 - epsilon))

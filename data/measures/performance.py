@@ -1,4 +1,4 @@
-"""Realized performance of a binary model from its outcomes, each value with its band or the reason why there is none."""
+"""Realized performance of a binary model from its outcomes: each value with its band, or the reason for its absence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bins: into which slot a value falls. The only place that decides it, for the reference, the fold and every scan alike."""
+"""Bins: into which slot a value falls. The one place that decides it, for the reference, the fold and every scan."""
 
 from __future__ import annotations
 
@@ -157,14 +157,14 @@ def tally(codes: Ints, slots: int, groups: Ints, n_groups: int, weights: Floats 
 
 
 _SCORE_EDGE = 16.0
-_SCORE_STEPS = 1024
+_SCORE_STEPS = 4096
 SCORE_SLOTS = _SCORE_STEPS
 NO_SCORE = SCORE_SLOTS
 """Slot of a row without a score, after all others."""
 
 
 def score_slots(scores: Floats) -> Ints:
-    """Slot of each probability, equally spaced in its log-odds: 1,024 slots between -16 and 16, so 3 % of the odds each.
+    """Slot of each probability, equally spaced in its log-odds: 4,096 between -16 and 16, so 0.8 % of the odds each.
 
     Equal steps of the probability itself were off in ROC AUC by 0.034 at 0.11 % positives. NaN gives NO_SCORE.
     """
@@ -179,6 +179,7 @@ LATENCY_SLOTS = 8 * LATENCY_STEPS_PER_DECADE + 1
 
 
 def latency_slots(microseconds: Floats) -> Ints:
-    """Slot of each latency, equally spaced in its logarithm from 1 µs to 100 s: 2.3 % each. Shorter and longer go to the ends."""
+    """Slot of each latency, equally spaced in its logarithm from 1 µs to 100 s: 2.3 % each; others go to the ends."""
     steps = np.floor(np.log10(np.maximum(microseconds, 1.0)) * LATENCY_STEPS_PER_DECADE)
-    return np.clip(steps, 0, LATENCY_SLOTS - 1).astype(np.int64)
+    slots: Ints = np.clip(steps, 0, LATENCY_SLOTS - 1).astype(np.int64)
+    return slots

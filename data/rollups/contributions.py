@@ -32,11 +32,13 @@ class _Taken:
 
 _ASKED = _Taken("asked", 'prediction_id, version, role, "at", logged_at, score, keys', "no_predictions")
 _TOLD = _Taken("told", "prediction_id, key, label, observed_at, recorded_at", "no_labels")
+_MANY_IDS = 50_000
+"""Ids above which every file holds some of them, and looking for those that do not is a waste."""
 _SHARED_ID = "prediction_id IN (SELECT prediction_id FROM"
 
 
 def changed_outcomes(source: Source, predictions: Split, labels: Split, zone: str) -> pl.DataFrame:
-    """Contributions (at, version, role, score, label, recorded, sign) of what came; contributions.sql says what they are."""
+    """Contributions (at, version, role, score, label, recorded, sign) of what came; see contributions.sql."""
     with _desk(source) as desk:
         desk.ask_of(predictions.new)
         changes = [desk.contributions([*labels.old, *labels.new], zone)]
@@ -48,7 +50,12 @@ def changed_outcomes(source: Source, predictions: Split, labels: Split, zone: st
 
 
 def outcomes_between(
-    source: Source, predictions: Sequence[str], labels: Sequence[str], span: Window, zone: str, silent_at: datetime | None
+    source: Source,
+    predictions: Sequence[str],
+    labels: Sequence[str],
+    span: Window,
+    zone: str,
+    silent_at: datetime | None,
 ) -> pl.DataFrame:
     """Contributions of the predictions made in `span`, with all labels: the exact path, for what buckets cannot tell.
 
@@ -85,7 +92,7 @@ class _Desk:
         self._take(_ASKED, near, f"{_SHARED_ID} told) OR {_made(made)}", _span(made))
 
     def contributions(self, labels: Sequence[str], zone: str, silent_at: datetime | None = None) -> pl.DataFrame:
-        """Contributions of `asked`, given the labels in `labels`; silence counts as the negative class up to `silent_at`."""
+        """Contributions of `asked`, given the labels in `labels`. silent_at : as in `outcomes_between`."""
         horizon = self._source.policy.horizon
         made = self._bounds('"at"', "asked WHERE keys IS NOT NULL")
         observed = None if made is None else Window(made.start, made.end + horizon)
@@ -100,11 +107,11 @@ class _Desk:
         return pl.DataFrame(found.to_arrow_table())
 
     def _take_silence_as_negative(self, silent_at: datetime) -> None:
-        """A label for each row of `asked` whose horizon is over: observed before all others, so that any real one holds."""
+        """A label for each row of `asked` whose horizon is over, observed so early that any real one holds instead."""
         negative = self._source.signature.target.classes[0]
         self._duck.execute(
-            "INSERT INTO told SELECT prediction_id, NULL, $negative, to_timestamp(0), \"at\" + $horizon "
-            'FROM asked WHERE "at" + $horizon <= $silent_at',
+            'INSERT INTO told SELECT prediction_id, NULL, $negative, to_timestamp(0), "at" + $horizon '
+            'FROM asked WHERE "at" + $horizon < $silent_at',
             {"negative": negative, "horizon": self._source.policy.horizon, "silent_at": silent_at},
         )
 
@@ -118,8 +125,10 @@ class _Desk:
             {**held, **(bound or {})},
         )
 
-    def _ids(self, table: str) -> list[str]:
-        """Ids in a temporary table, sorted as the bytes that file statistics compare."""
+    def _ids(self, table: str) -> list[str] | None:
+        """Ids in a temporary table, sorted as the bytes that file statistics compare; None for too many to be of use."""
+        if self._duck.sql(f"SELECT count(*) FROM {table}").fetchall()[0][0] > _MANY_IDS:
+            return None
         found = self._duck.sql(f"SELECT DISTINCT prediction_id FROM {table} WHERE prediction_id IS NOT NULL ORDER BY 1")
         return [row[0] for row in found.fetchall()]
 

@@ -21,7 +21,7 @@ from pilothouse.data.rollups.bins import (
     tally,
 )
 from pilothouse.data.rollups.profile import FeatureProfile, Profile
-from pilothouse.data.rollups.schema import KEYS, SUMS, Part, Tier, bucket_of, day_of, period_of
+from pilothouse.data.rollups.schema import KEYS, SUMS, Part, Tier, bucket_of, day_of, no_rows, period_of
 
 _GROUP = ("tier", "period", "bucket", "version", "role", "recorded")
 
@@ -46,24 +46,25 @@ def count_rows(
     """Roll-up rows of predictions: volume, features, score and latency.
 
     rows : predictions with at, logged_at, version, role, status, score, latency_us and x_<feature>; a feature without a
-    column counts as missing. hours_from : hours are counted for rows from then on, None for none. days : whether days are.
+    column counts as missing. hours_from : hours are counted for rows since then, None for none. days : whether days are.
     """
     answered = rows.filter(pl.col("status") == Status.OK)
     coded = list(_coded(answered, profile))
-    young = pl.lit(False) if hours_from is None else pl.col("at") >= hours_from
-    kept = answered.select(young.alias("young"))["young"].to_numpy() if answered.height else np.zeros(0, bool)
-    parts: list[pl.DataFrame] = []
+    parts = [no_rows()]
     if days:
         parts += [_volume(rows, Tier.DAY, zone), *_tallied(answered, coded, Tier.DAY, zone)]
     if hours_from is not None:
-        parts += [_volume(rows.filter(young), Tier.HOUR, zone)]
-        parts += _tallied(answered.filter(young), [c.where(kept) for c in coded], Tier.HOUR, zone)
+        kept = (answered["at"] >= hours_from).to_numpy()
+        parts.append(_volume(rows.filter(pl.col("at") >= hours_from), Tier.HOUR, zone))
+        parts += _tallied(answered.filter(kept), [column.where(kept) for column in coded], Tier.HOUR, zone)
     return pl.concat(parts)
 
 
 def columns_counted(profile: Profile) -> list[str]:
     """Columns of the prediction log that `count_rows` reads."""
-    return ["at", "logged_at", "version", "role", "status", "score", "latency_us"] + [f"x_{n}" for n in profile.features]
+    return ["at", "logged_at", "version", "role", "status", "score", "latency_us"] + [
+        f"x_{n}" for n in profile.features
+    ]
 
 
 def _coded(rows: pl.DataFrame, profile: Profile) -> Iterator[_Coded]:

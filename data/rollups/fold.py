@@ -27,7 +27,10 @@ _NOTHING = Cursor(predictions=None, labels=None, hours_from=None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldReport:
-    """What a fold did. `predictions`, `outcomes`: rows counted, and signed label changes; `rebuilt`: counted anew from the start."""
+    """What a fold did.
+
+    predictions, outcomes : rows counted, and signed changes of labels. rebuilt : whether all was counted anew.
+    """
 
     predictions: int = 0
     outcomes: int = 0
@@ -51,10 +54,10 @@ def fold(
     To be called under the model's lease; a second folder at the same moment raises CommitConflict and changes nothing.
     Where the log no longer knows what came since (a worker that stood still for hours), all is counted anew.
     """
-    source = Source.open(workspace, model, signature, policy)
-    source.refresh()
+    # The roll-ups are opened before the log, so the log is never behind the cursor, and a fold in between is noticed.
     folder = rollup_folder(workspace, model)
-    cursor = Cursor.of(folder)
+    cursor, before = Cursor.of(folder), folder.version
+    source = Source.open(workspace, model, signature, policy)
     reached = _reached(source, cursor, settings, clock)
     if (cursor.predictions, cursor.labels) == (reached.predictions, reached.labels):
         return FoldReport()
@@ -62,7 +65,6 @@ def fold(
         rows, report = _changes(source, cursor, reached, profile, settings)
     except CommitsGone:
         return rebuild(workspace, model, signature, profile, policy, settings, clock=clock, crash=crash)
-    before = folder.version
     crash("fold:computed")
     folder.append(to_arrow(rows), reached.marks())
     crash("fold:appended")
@@ -81,13 +83,12 @@ def rebuild(
     clock: Clock = utc_now,
     crash: Callable[[str], None] = lambda point: None,
 ) -> FoldReport:
-    """Count the whole log anew and put the result in the place of the roll-ups, in one commit. The figures do not change."""
-    source = Source.open(workspace, model, signature, policy)
-    source.refresh()
+    """Count the whole log anew and put that in the place of the roll-ups, in one commit. The figures do not change."""
     folder = rollup_folder(workspace, model)
+    before = folder.version
+    source = Source.open(workspace, model, signature, policy)
     reached = _reached(source, _NOTHING, settings, clock)
     rows, report = _changes(source, _NOTHING, reached, profile, settings)
-    before = folder.version
     crash("rebuild:computed")
     replace_rows(folder, rows, None, reached.marks())
     crash("rebuild:replaced")

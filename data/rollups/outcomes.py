@@ -10,12 +10,23 @@ import polars as pl
 
 from pilothouse.data.measures.outcomes import Outcomes, Sums, brier_scores, log_losses
 from pilothouse.data.rollups.bins import NO_SCORE, SCORE_SLOTS, Floats, Ints, numbers, score_slots
-from pilothouse.data.rollups.schema import BRIER, KEYS, LOG_LOSS, SUMS, TRUE_SCORE, Part, Tier, bucket_of, period_of
+from pilothouse.data.rollups.schema import (
+    BRIER,
+    KEYS,
+    LOG_LOSS,
+    SUMS,
+    TRUE_SCORE,
+    Part,
+    Tier,
+    bucket_of,
+    no_rows,
+    period_of,
+)
 from pilothouse.data.signature import Signature, Task
 
 
 def outcomes_of(scores: Floats, positive: npt.NDArray[np.bool_]) -> Outcomes:
-    """Outcomes of labelled rows. scores : float64, shape (rows,), NaN where there is none. positive : bool, same shape."""
+    """Outcomes of labelled rows. scores : float64, shape (rows,), NaN for none. positive : bool, same shape."""
     scored = ~np.isnan(scores)
     slots, given, came = score_slots(scores[scored]), scores[scored], positive[scored]
     return Outcomes(
@@ -39,10 +50,12 @@ def count_outcomes(
     """Roll-up rows of labelled predictions.
 
     contributions : at, version, role, score, label (the target's own value), recorded (a day), sign (1 or -1).
-    For a task other than binary the rows are counted, without a label or a score. hours_from, days : as in `count_rows`.
+    For a task other than binary rows are counted, without a label or a score. hours_from, days : as in `count_rows`.
     """
     coded = _coded(contributions, signature)
-    tiers = [_tier(coded, Tier.DAY, zone)] if days else []
+    tiers = [no_rows()]
+    if days:
+        tiers.append(_tier(coded, Tier.DAY, zone))
     if hours_from is not None:
         tiers.append(_tier(coded.filter(pl.col("at") >= hours_from), Tier.HOUR, zone))
     return pl.concat(tiers)

@@ -80,8 +80,8 @@ def next_hour(start: datetime, zone: ZoneInfo) -> datetime:
 def day_windows(window: Window, every: timedelta, zone: ZoneInfo) -> list[Window]:
     """`window` in steps of whole business days (or hours, below a day), aligned back from the end of its last bucket.
 
-    every : at least an hour; rounded down to whole days, or to whole hours below one day. The first step may begin before
-    the window does, and the last may end after it: a bucket is never cut.
+    every : at least an hour; rounded down to whole days, or to whole hours below one day. The first step may begin
+    before the window does, and the last may end after it: a bucket is never cut.
     """
     whole_days = every >= timedelta(days=1)
     floor, following = (day_start, next_day) if whole_days else (hour_start, next_hour)

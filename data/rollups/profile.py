@@ -1,10 +1,9 @@
-"""The reference profile: what a model's inputs, scores and outcomes looked like on labelled rows held out from training."""
+"""The reference profile: a model's inputs, scores and outcomes on labelled rows held out from training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -33,7 +32,7 @@ _FORMAT = 1
 class FeatureProfile:
     """One feature (or the score) in the reference.
 
-    counts : int64, shape (slots,): rows by slot of `bins`. sums : float64, same shape: sums of the values, 0 for categories.
+    counts : int64, shape (slots,): rows by slot of `bins`. sums : float64, same shape: of the values, 0 for categories.
     mean, sd, low, high : of the finite values; None for categories and where every value is missing.
     """
 
@@ -83,10 +82,8 @@ class FeatureProfile:
         if isinstance(self.bins, CategoryBins):
             return np.arange(self.bins.slots - 1)
         inner = self.counts[1:-2]
-        if inner.sum() == 0 or len(inner) <= DECILES:
-            groups = np.arange(len(inner))
-        else:
-            groups = decile_groups(inner)
+        one_each = inner.sum() == 0 or len(inner) <= DECILES
+        groups = np.arange(len(inner)) if one_each else decile_groups(inner)
         return np.concatenate([groups[:1], groups, groups[-1:]])
 
     def grouped(self, counts: Ints) -> Ints:
@@ -118,9 +115,10 @@ class FeatureProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Profile:
-    """What drift and decay are measured against. `score` and `performance` are there where the reference rows were scored.
+    """What drift and decay are measured against.
 
-    features : by name, in the signature's order. performance : metrics of the reference rows, by name.
+    features : by name, in the signature's order. score, performance : of the reference rows; None and empty where they
+    were not scored. sample : those rows, when just made; `load_sample` reads them again.
     """
 
     FILE: ClassVar[str] = "profile.json"
@@ -148,7 +146,8 @@ class Profile:
 
         frame : one row an example, with every feature and the target under their own names; null and NaN are missing.
         window : the time the rows come from, None when unknown. scores : float64, shape (rows,), probabilities of the
-        positive class by the model that these rows were held out from.
+        positive class by the model that these rows were held out from; left out, the column `score`, if there is one
+        that is no feature.
         Raises EmptyWindow without rows, MissingColumn when a feature or the target is not there.
         """
         if frame.height == 0:
@@ -156,6 +155,8 @@ class Profile:
         for name in (*signature.names, signature.target.name):
             if name not in frame.columns:
                 raise MissingColumn("the reference", name, frame.columns)
+        if scores is None and SCORE in frame.columns and SCORE not in (*signature.names, signature.target.name):
+            scores = _floats(frame[SCORE])
         sample = _sample(frame, signature, scores)
         return cls(
             profile_id=profile_id,
@@ -241,5 +242,7 @@ def _performance(sample: pl.DataFrame, signature: Signature) -> dict[str, Metric
     if signature.task is not Task.BINARY:
         return {}
     labelled = sample.filter(pl.col(LABEL).is_not_null())
-    outcomes: Outcomes = outcomes_of(_floats(labelled[SCORE]), (labelled[LABEL] == signature.target.positive).to_numpy())
+    outcomes: Outcomes = outcomes_of(
+        _floats(labelled[SCORE]), (labelled[LABEL] == signature.target.positive).to_numpy()
+    )
     return measure_performance(outcomes)

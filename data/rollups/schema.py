@@ -18,7 +18,7 @@ class Tier(StrEnum):
 
 
 class Part(StrEnum):
-    """What a row counts. `bin` is a slot of pilothouse.data.rollups.bins; rows that ended in an error are volume alone."""
+    """What a row counts. `bin` is a slot of bins.py; rows that ended in an error are volume alone."""
 
     VOLUME = "volume"
     """Rows by `feature`: "ok" or "error"."""
@@ -50,13 +50,18 @@ ROLLUP_SCHEMA = pa.schema(
         pa.field("period", pa.string(), nullable=False),
     ]
 )
-"""bucket : the start, a midnight or whole hour of the business zone. label : 1 for the positive class, 0 for the negative,
-null where there is none. recorded : the day of the business zone on which this became known. n : rows, signed (a correction
-takes away on the day it came). s, s2 : sums of the values and of their squares (squares for outcomes alone).
+"""bucket : the start, a midnight or whole hour of the business zone. label : 1 for the positive class, 0 for the other,
+null where there is none. recorded : the day of the business zone on which this became known. n : rows, signed (a
+correction takes away on the day it came). s, s2 : sums of the values and of their squares (squares for outcomes alone).
 period : the partition, "2026-03" for days and "2026-03-14" for hours."""
 
 KEYS = ("tier", "period", "bucket", "version", "role", "part", "feature", "bin", "label", "recorded")
 SUMS = ("n", "s", "s2")
+
+
+def no_rows() -> pl.DataFrame:
+    """Roll-up rows, none of them, in the order of KEYS and SUMS."""
+    return pl.DataFrame(ROLLUP_SCHEMA.empty_table()).select(*KEYS, *SUMS)
 
 
 def added_up(rows: pl.DataFrame) -> pl.DataFrame:
@@ -71,14 +76,25 @@ def to_arrow(rows: pl.DataFrame) -> pa.Table:
 
 
 def bucket_of(tier: Tier, zone: str) -> pl.Expr:
-    """Start of the bucket that `at` falls into, in UTC."""
-    local = pl.col("at").dt.convert_time_zone(zone).dt.truncate("1d" if tier is Tier.DAY else "1h")
-    return local.dt.convert_time_zone("UTC").alias("bucket")
+    """Start of the bucket that `at` falls into, in UTC: what `day_start` and `hour_start` of plan.py say, for a column."""
+    local = pl.col("at").dt.convert_time_zone(zone)
+    start = _midnight(local.dt.date(), zone) if tier is Tier.DAY else local.dt.truncate("1h")
+    return start.dt.convert_time_zone("UTC").alias("bucket")
+
+
+def _midnight(day: pl.Expr, zone: str) -> pl.Expr:
+    """The moment a day begins: the first midnight where the clock shows two, one o'clock where it skips midnight."""
+    begin = day.cast(pl.Datetime("us"))
+    first = begin.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    skipped = begin.dt.offset_by("1h").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return first.fill_null(skipped)
 
 
 def period_of(tier: Tier, zone: str) -> pl.Expr:
     """Partition of the bucket that `at` falls into: its month for days, its day for hours."""
-    return pl.col("at").dt.convert_time_zone(zone).dt.strftime("%Y-%m" if tier is Tier.DAY else "%Y-%m-%d").alias("period")
+    return (
+        pl.col("at").dt.convert_time_zone(zone).dt.strftime("%Y-%m" if tier is Tier.DAY else "%Y-%m-%d").alias("period")
+    )
 
 
 def day_of(column: str, zone: str) -> pl.Expr:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -19,6 +21,8 @@ from pilothouse.data.windows import Window
 from pilothouse.data.workspace import Workspace
 
 _BYTES_AT_ONCE = 64 * 1024 * 1024
+_STATISTICS_STEP = timedelta(milliseconds=1)
+"""Delta cuts times in file statistics down to the millisecond: the newest row may be this much later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,12 @@ class Source:
 
     @classmethod
     def open(cls, workspace: Workspace, model: str, signature: Signature, policy: LabelPolicy) -> Source:
+        """The tables at their newest versions: labels first, so that the prediction of every label seen is in sight."""
+        labels = label_folder(workspace, model, signature)
+        labels.table()
         predictions = prediction_folder(workspace, model, signature)
-        return cls(predictions, label_folder(workspace, model, signature), signature, policy)
-
-    def refresh(self) -> None:
-        """Move to the newest versions: labels first, so that a prediction sealed before its label is seen before it too."""
-        self.labels.refresh()
-        self.predictions.refresh()
+        predictions.table()
+        return cls(predictions, labels, signature, policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,22 +75,45 @@ def split_files(folder: DeltaFolder, after: int | None) -> Split:
 
 
 def files_holding(
-    folder: DeltaFolder, files: Collection[str], ids: Sequence[str], time: str = "", span: Window | None = None
+    folder: DeltaFolder, files: Collection[str], ids: Sequence[str] | None, time: str = "", span: Window | None = None
 ) -> list[str]:
     """Those of `files` that may hold a row of `ids` or, when `span` is given, one whose `time` lies in it.
 
-    ids : sorted. A file without statistics is kept; so is one that the handle's version no longer lists.
+    ids : sorted; None for any. A file without statistics is kept; so is one that the handle's version does not list.
     """
     handle = folder.table()
-    if handle is None:
-        return []
-    stats = pl.DataFrame(pa.table(handle.get_add_actions(flatten=True)))
+    if handle is None or ids is None:
+        return list(files)
     left_out = {
         str(folder.path / row["path"])
-        for row in stats.iter_rows(named=True)
+        for row in _file_statistics(handle).iter_rows(named=True)
         if not _holds_id(row, ids) and not (span is not None and _holds_time(row, time, span))
     }
     return [path for path in files if path not in left_out]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How many rows a prediction table holds, and the event time of the newest."""
+
+    rows: int
+    newest: datetime | None
+
+
+def table_extent(folder: DeltaFolder) -> Extent:
+    """The extent of a prediction table by its file statistics; reads no rows."""
+    handle = folder.table()
+    if handle is None:
+        return Extent(rows=0, newest=None)
+    stats = _file_statistics(handle)
+    newest = stats["max.at"].max() if "max.at" in stats.columns else None
+    return Extent(
+        rows=int(stats["num_records"].sum()), newest=newest.astimezone(UTC) if isinstance(newest, datetime) else None
+    )
+
+
+def _file_statistics(handle: Any) -> pl.DataFrame:
+    return pl.DataFrame(pa.table(handle.get_add_actions(flatten=True)))
 
 
 def _holds_id(row: dict[str, object], ids: Sequence[str]) -> bool:
@@ -101,7 +127,9 @@ def _holds_id(row: dict[str, object], ids: Sequence[str]) -> bool:
 
 def _holds_time(row: dict[str, object], time: str, span: Window) -> bool:
     low, high = row.get(f"min.{time}"), row.get(f"max.{time}")
-    return low is None or high is None or (low < span.end and high >= span.start)  # type: ignore[operator]
+    if not isinstance(low, datetime) or not isinstance(high, datetime):
+        return True
+    return low < span.end and high + _STATISTICS_STEP > span.start
 
 
 def batches(files: Sequence[str], columns: Sequence[str], schema: pa.Schema) -> Iterator[pl.DataFrame]:

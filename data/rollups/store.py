@@ -12,7 +12,7 @@ import polars as pl
 from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.errors import CommitConflict
 from pilothouse.data.rollups.plan import Bucket, midnight
-from pilothouse.data.rollups.schema import ROLLUP_SCHEMA, Part, added_up, to_arrow
+from pilothouse.data.rollups.schema import ROLLUP_SCHEMA, Part, added_up, no_rows, to_arrow
 from pilothouse.data.sql.duck import connect, statement
 from pilothouse.data.workspace import Workspace
 
@@ -108,13 +108,16 @@ def compact_rollups(folder: DeltaFolder, *, crowded: int = CROWDED) -> list[str]
     gone = _hours_no_longer_kept(folder, cursor.hours_from)
     full = sorted(set(folder.crowded(crowded)) - set(gone))
     if full or gone:
-        rows = [added_up(pl.read_parquet(folder.files(keep=period.__eq__))) for period in full]
-        replace_rows(folder, pl.concat(rows) if rows else _no_rows(), [*full, *gone], cursor.marks())
+        before = folder.version
+        replace_rows(folder, stored_rows(folder, full), [*full, *gone], cursor.marks())
+        folder.sync_since(before)
         folder.compact([])
     return full
 
 
-def replace_rows(folder: DeltaFolder, rows: pl.DataFrame, periods: Sequence[str] | None, marks: Mapping[str, int]) -> None:
+def replace_rows(
+    folder: DeltaFolder, rows: pl.DataFrame, periods: Sequence[str] | None, marks: Mapping[str, int]
+) -> None:
     """Put `rows` in the place of all rows of `periods` (None: of the whole table) and set `marks`, in one commit.
 
     Raises CommitConflict when somebody else has committed since the handle was refreshed.
@@ -142,10 +145,24 @@ def replace_rows(folder: DeltaFolder, rows: pl.DataFrame, periods: Sequence[str]
         raise CommitConflict(folder.path.name) from None
 
 
+def stored_periods(folder: DeltaFolder) -> list[str]:
+    """Months that have days, and days that have hours, sorted."""
+    handle = folder.table()
+    return [] if handle is None else sorted({row["period"] for row in handle.partitions()})
+
+
+def stored_rows(folder: DeltaFolder, periods: Sequence[str]) -> pl.DataFrame:
+    """All rows of `periods`, added up: one row a key."""
+    rows = [
+        pl.read_parquet(folder.files(keep=period.__eq__), hive_partitioning=False).with_columns(
+            pl.lit(period).alias("period")
+        )
+        for period in periods
+    ]
+    return added_up(pl.concat(rows)) if rows else no_rows()
+
+
 def _hours_no_longer_kept(folder: DeltaFolder, since: date | None) -> list[str]:
-    periods = {row["period"] for row in folder.table().partitions()}
-    return sorted(p for p in periods if since is not None and len(p) == len("2026-03-14") and p < since.isoformat())
-
-
-def _no_rows() -> pl.DataFrame:
-    return pl.DataFrame(ROLLUP_SCHEMA.empty_table())
+    return [
+        p for p in stored_periods(folder) if since is not None and len(p) == len("2026-03-14") and p < since.isoformat()
+    ]

@@ -104,7 +104,10 @@ def _train(frame: pl.DataFrame) -> Any:
 
 def _register(house: House, pipeline: Any, frame: pl.DataFrame, standpoint: Standpoint) -> None:
     held_out = weeks_of(frame, *REFERENCE_WEEKS).select(*flights.FEATURES, flights.TARGET)
-    house.register(
+    # It went live when its first flight was logged, so that is when the act stands in the moved calendar too.
+    went_live = flights.week_start(FIRST_LOGGED_WEEK) + standpoint.shift
+    then = House(house.workspace, house.settings, house.actor, clock=lambda: went_live)
+    then.register(
         MODEL,
         pipeline,
         reference=held_out,
@@ -114,6 +117,7 @@ def _register(house: House, pipeline: Any, frame: pl.DataFrame, standpoint: Stan
         trained=_shifted_window(TRAINED_WEEKS, standpoint),
         label_policy=LabelPolicy(horizon=timedelta(days=1)),
     )
+    then.close()
 
 
 def _shifted_window(weeks: tuple[int, int], standpoint: Standpoint) -> Window:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pilothouse.data.log.reader import PredictionLog
 
 _FACTS = ("prediction_id", "at")
+JUST_PAST = timedelta(microseconds=1)
+"""Windows exclude their end, and the log keeps microseconds."""
 
 
 def mature_end(log: PredictionLog, now: datetime, horizon: timedelta) -> datetime | None:
@@ -29,11 +31,10 @@ def mature_end(log: PredictionLog, now: datetime, horizon: timedelta) -> datetim
     bounds = log.bounds()
     if bounds is None or bounds[0] >= now - horizon:
         return None
-    first, last = bounds
-    if last >= now - horizon:
-        mature: datetime = log.predictions(Window(first, now - horizon), columns=("at",))["at"].dt.max()
-        last = mature
-    return last + timedelta(microseconds=1)
+    if bounds[1] < now - horizon:
+        return bounds[1] + JUST_PAST
+    mature = log.predictions(Window(bounds[0], now - horizon), columns=("at",))["at"]
+    return None if mature.is_empty() else mature[-1] + JUST_PAST
 
 
 def labelled_rows(log: PredictionLog, signature: Signature, window: Window) -> tuple[pl.DataFrame, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pilothouse.data.errors import PilothouseError
 from pilothouse.data.settings import load_settings
 from pilothouse.data.workspace import Workspace
-from pilothouse.ops.answers import exit_code
+from pilothouse.ops.answers import DONE, UNEXPECTED, exit_code
 from pilothouse.ops.serving.main import LOOPBACK, serve
 
 
@@ -22,11 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         workspace = Workspace.open(given.workspace)
-        serve(workspace, load_settings(workspace.settings_file, service_port=given.port), host=given.host)
+        told = serve(workspace, load_settings(workspace.settings_file, service_port=given.port), host=given.host)
     except PilothouseError as error:
         sys.stderr.write(f"{error}\n")
         return exit_code(error)
-    return 0
+    return DONE if told else UNEXPECTED
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ import orjson
 from starlette.types import Receive, Scope, Send
 from uuid6 import uuid7
 
-from pilothouse.ops.answers import Problem
+from pilothouse.data.errors import PilothouseError
+from pilothouse.ops.answers import Problem, problem_of
 
 Header = tuple[bytes, bytes]
 JSON = b"application/json"
@@ -21,6 +23,8 @@ PROBLEM = b"application/problem+json"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 # What is left of the body would have to be read before the next request of this connection.
 _CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
+
+_log = logging.getLogger("pilothouse.service")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,29 @@ async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+async def answer_or_problem(act: Awaitable[Answer], request_id: str) -> Answer:
+    """The answer of `act`, or the problem that stood against it; of what nobody foresaw the client gets an id only."""
+    try:
+        return await act
+    except HttpRefusal as refusal:
+        return problem_answer(refusal.problem, request_id, refusal.headers)
+    except PilothouseError as error:
+        problem = problem_of(error)
+        if problem.status >= 500:
+            _log.error("request %s: %s", request_id, error)
+        return problem_answer(problem, request_id)
+    except ClientGone:
+        raise
+    except Exception:
+        _log.exception("request %s failed", request_id)
+        return problem_answer(unexpected(), request_id)
+
+
+def unexpected() -> Problem:
+    detail = "The service failed on this request. Its log has the reason under the request id."
+    return Problem(status=500, kind="unexpected", detail=detail)
 
 
 def request_id_of(headers: Iterable[Header]) -> str:

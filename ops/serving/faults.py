@@ -200,8 +200,8 @@ def array(each: Check, *, shortest: int, longest: int, of: str) -> Check:
         if not isinstance(value, list):
             faults.add(pointer, f"must be an array; got {_what(value)}")
         elif not shortest <= len(value) <= longest:
-            way_out = " Send them in several requests." if len(value) > longest else ""
-            faults.add(pointer, f"must have {shortest} to {longest} {of}; got {len(value)}.{way_out}")
+            way_out = "; send them in several requests" if len(value) > longest else ""
+            faults.add(pointer, f"must have {shortest} to {longest} {of}; got {len(value)}{way_out}")
         else:
             for position, item in enumerate(value):
                 each(item, step(pointer, position), faults)

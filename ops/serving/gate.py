@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pilothouse.data.errors import PilothouseError
 from pilothouse.data.settings import Settings
-from pilothouse.ops.answers import Problem, problem_of
+from pilothouse.ops.answers import Problem
 from pilothouse.ops.serving import exchange
 from pilothouse.ops.serving.core import Serving
-from pilothouse.ops.serving.exchange import Answer, ClientGone, HttpRefusal, json_answer, problem_answer
+from pilothouse.ops.serving.exchange import (
+    Answer,
+    ClientGone,
+    HttpRefusal,
+    answer_or_problem,
+    json_answer,
+    problem_answer,
+)
 from pilothouse.ops.serving.openapi import document
+from pilothouse.ops.serving.passing import BENTO_PREDICT, CALL, Call, Reply, inner_problem, replay
 
-BENTO_PREDICT = "/bentoml/predict"
 PASSED_ON = "other"
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
-
-_log = logging.getLogger("pilothouse.service")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request on its way to BentoML: its id, and its body as it came."""
-
-    request_id: str
-    body: bytes
-
-
-CALL: ContextVar[Call] = ContextVar("pilothouse_call")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +36,6 @@ class Route:
     template: str
     act: Callable[[str | None, bytes], Awaitable[Answer]]
     model: str | None = None
-
-
-async def answer_or_problem(act: Awaitable[Answer], request_id: str) -> Answer:
-    """The answer of `act`, or the problem that stood against it; of what nobody foresaw the client gets an id only."""
-    try:
-        return await act
-    except HttpRefusal as refusal:
-        return problem_answer(refusal.problem, request_id, refusal.headers)
-    except PilothouseError as error:
-        problem = problem_of(error)
-        if problem.status >= 500:
-            _log.error("request %s: %s", request_id, error)
-        return problem_answer(problem, request_id)
-    except ClientGone:
-        raise
-    except Exception:
-        _log.exception("request %s failed", request_id)
-        return problem_answer(_unexpected(), request_id)
-
-
-def _unexpected() -> Problem:
-    detail = "The service failed on this request. Its log has the reason under the request id."
-    return Problem(status=500, kind="unexpected", detail=detail)
 
 
 class Gate:
@@ -82,6 +50,7 @@ class Gate:
         self._in_flight = 0
         s = serving
         self._fixed = {
+            "/": Route("GET", "/", self._index),
             "/livez": Route("GET", "/livez", self._livez),
             "/readyz": Route("GET", "/readyz", self._readyz),
             "/metrics": Route("GET", "/metrics", self._metrics),
@@ -173,26 +142,21 @@ class Gate:
         self._serving.metrics.holds(self._in_flight)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
-        """Let BentoML answer. Returns the status. Its errors, which may repeat the input, are replaced by ours."""
-        reply = _Reply(send, request_id)
-        problem = await self._refused(scope, receive, reply, request_id)
-        if problem is not None:
-            await exchange.send_answer(send, problem, request_id)
-            return problem.status
-        return reply.status
+        """Let BentoML answer, and return the status. Its errors, which may repeat the input, are replaced by ours."""
+        reply = Reply(send, request_id)
 
-    async def _refused(self, scope: Scope, receive: Receive, reply: _Reply, request_id: str) -> Answer | None:
-        async def inner() -> Answer:
+        async def passed_on() -> Answer:
             with _Place(self):
                 body = await self._inner_body(scope, receive)
                 CALL.set(Call(request_id, body))
-                await self._inner(scope, _replay(body, receive), reply)
-            return Answer(status=reply.status, body=b"")
+                await self._inner(scope, replay(body, receive), reply)
+            return problem_answer(inner_problem(reply.status), request_id)
 
-        answer = await answer_or_problem(inner(), request_id)
+        answer = await answer_or_problem(passed_on(), request_id)
         if reply.begun:
-            return None
-        return problem_answer(_inner_problem(reply.status), request_id) if reply.status else answer
+            return reply.status
+        await exchange.send_answer(send, answer, request_id)
+        return answer.status
 
     async def _inner_body(self, scope: Scope, receive: Receive) -> bytes:
         if scope["method"] in ("GET", "HEAD"):
@@ -204,6 +168,10 @@ class Gate:
     def _on(self, act: Callable[[str, bytes], Awaitable[Answer]]) -> Callable[[str | None, bytes], Awaitable[Answer]]:
         """`act` on the model named in the path, or on the only one."""
         return lambda name, body: act(self._serving.models.only().name if name is None else name, body)
+
+    async def _index(self, _name: str | None, _body: bytes) -> Answer:
+        # BentoML's own page at this address fetches a tracker from elsewhere.
+        return json_answer({"service": "pilothouse", "openapi": "/openapi.json", "models": "/models"})
 
     async def _livez(self, _name: str | None, _body: bytes) -> Answer:
         return json_answer({"status": "alive"})
@@ -242,48 +210,6 @@ class _Place:
 
     def __exit__(self, *_: object) -> None:
         self._gate.leave()
-
-
-class _Reply:
-    """What BentoML sends back: let through, but for errors that are not problem documents, which are held back."""
-
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send, self._request_id = send, request_id
-        self.status = 0
-        self.begun = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = list(message.get("headers", []))
-            self.begun = self.status < 400 or (b"content-type", exchange.PROBLEM) in headers
-            message["headers"] = [*headers, (b"x-request-id", self._request_id.encode())]
-        if self.begun:
-            await self._send(message)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body that has been read already, and after it what the server has to say."""
-    given = False
-
-    async def replayed() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed
-
-
-def _inner_problem(status: int) -> Problem:
-    known = {
-        400: ("bad-body", "The body does not have the shape that /schema.json describes."),
-        404: ("no-such-address", "Nothing is served at this address; /openapi.json lists what is."),
-        405: ("wrong-method", "This address does not take this method."),
-    }
-    kind, detail = known.get(status, ("unexpected", _unexpected().detail))
-    return Problem(status=status, kind=kind, detail=detail)
 
 
 def _wrong_method(allowed: str) -> HttpRefusal:

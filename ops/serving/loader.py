@@ -117,7 +117,7 @@ class Loader:
             return self._try_load(row)
 
     def _try_load(self, row: VersionRow) -> str | None:
-        """Load a version; returns what stood against it, for a broken artifact must not end the other models' process."""
+        """Load a version; returns what stood against it: a broken artifact must not take the other models down."""
         try:
             self._models.load(row)
         except Exception as error:

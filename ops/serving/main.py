@@ -7,29 +7,29 @@ import shutil
 import socket
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 from starlette.types import ASGIApp
 
-from pilothouse.data.errors import InvalidSetting
+from pilothouse.data.errors import InvalidSetting, PortTaken
 from pilothouse.data.settings import ENV_PREFIX, Settings, load_settings
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
+from pilothouse.ops.serving.supervisor import Supervisor
 
 LOOPBACK = "127.0.0.1"
 WORKSPACE_VARIABLE = f"{ENV_PREFIX}WORKSPACE"
 _PORT_VARIABLE = f"{ENV_PREFIX}SERVICE_PORT"
 _METRICS_FOLDER = "metrics-"
 _GRACE_S = 5
-# A worker that has died is replaced within about a second; this is for one that hangs.
-_HEALTH_CHECK_S = 15
 
 
 def create_app() -> ASGIApp:
-    """The application of one worker, for `uvicorn --factory`. The environment names the workspace."""
+    """The application of one worker. The environment names the workspace."""
     workspace = Workspace.open(os.environ[WORKSPACE_VARIABLE])
     return assemble(workspace, load_settings(workspace.settings_file))
 
@@ -50,25 +50,43 @@ def assemble(workspace: Workspace, settings: Settings, clock: Clock = utc_now) -
     return Gate(serving, bentoml_app(serving, workspace), settings)
 
 
-def serve(workspace: Workspace, settings: Settings, port: int | None = None, host: str = LOOPBACK) -> None:
+def serve(workspace: Workspace, settings: Settings, port: int | None = None, host: str = LOOPBACK) -> bool:
     """Serve until SIGTERM or SIGINT, with `settings.service_workers` workers on one port.
 
-    Raises InvalidSetting, before a socket opens, for any address but the loopback: there are no keys yet.
+    Returns whether it was told to end; False when its workers could not run. Raises InvalidSetting, before a socket
+    opens, for any address but the loopback: there are no keys yet. Raises PortTaken.
     """
     if host != LOOPBACK:
-        raise InvalidSetting(
-            "host", host, f"{LOOPBACK}, because nothing but the loopback is safe without keys", "argument"
-        )
+        raise InvalidSetting("host", host, f"{LOOPBACK}: nothing but the loopback is safe without keys", "argument")
+    number = settings.service_port if port is None else port
+    with _listening(number) as listening:
+        os.environ.update(_worker_environment(workspace, number))
+        return Supervisor(work, settings.service_workers, _GRACE_S + 5).run(listening)
+
+
+def work(listening: socket.socket) -> None:
+    """The life of one worker."""
     import uvicorn
 
-    number = settings.service_port if port is None else port
-    os.environ.update(_worker_environment(workspace, number))
-    uvicorn.run(
-        "pilothouse.ops.serving.main:create_app", factory=True, host=host, port=number,
-        workers=settings.service_workers, http="httptools", loop="uvloop", ws="none", lifespan="on",
-        access_log=False, log_level="warning", server_header=False,
-        timeout_graceful_shutdown=_GRACE_S, timeout_worker_healthcheck=_HEALTH_CHECK_S,
+    config = uvicorn.Config(
+        create_app, factory=True, http="httptools", loop="uvloop", ws="none", lifespan="on", access_log=False,
+        log_level="warning", server_header=False, timeout_graceful_shutdown=_GRACE_S,
     )  # fmt: skip
+    # Uvicorn raises a Ctrl-C again once all is in order; there is nothing left to say about it.
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket on the loopback that all workers take connections from. Raises PortTaken."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((LOOPBACK, port))
+    except OSError:
+        listening.close()
+        raise PortTaken(port) from None
+    return listening
 
 
 def _worker_environment(workspace: Workspace, port: int) -> Mapping[str, str]:

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.serving.core import Serving
-from pilothouse.ops.serving.exchange import Answer
-from pilothouse.ops.serving.gate import BENTO_PREDICT, CALL, answer_or_problem
+from pilothouse.ops.serving.exchange import Answer, answer_or_problem
+from pilothouse.ops.serving.passing import BENTO_PREDICT, CALL
 
 SERVICE_NAME = "pilothouse"
 _TIMEOUT_S = 60

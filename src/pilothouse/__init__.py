@@ -28,7 +28,7 @@ def init(path: str | PathLike[str]) -> House:
     return open(Workspace.create(Path(path)).root)
 
 
-def open(path: str | PathLike[str]) -> House:  # noqa: A001
+def open(path: str | PathLike[str]) -> House:
     """The house in the workspace at `path`, for its local operator. Raises UnknownWorkspace when there is none."""
     from pilothouse.app.house import House
 

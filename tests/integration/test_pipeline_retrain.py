@@ -29,6 +29,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from pilothouse.data.errors import UntrustedArtifact
 from pilothouse.data.log.entries import LabelEntry, PredictionEntry
+from pilothouse.data.log.reader import PredictionLog
 from pilothouse.data.log.seal import seal
 from pilothouse.data.log.spool import Spool
 from pilothouse.data.policies import GatePolicy, LabelPolicy
@@ -45,9 +46,11 @@ from pilothouse.ops.actors import Actor, Right
 from pilothouse.ops.pipeline.children import Children
 from pilothouse.ops.pipeline.compare import compare
 from pilothouse.ops.pipeline.requests import STEPS, cancel, retrain
+from pilothouse.ops.pipeline.snapshot import JUST_PAST, mature_end
 from pilothouse.ops.pipeline.tracking import StepRunner
 from pilothouse.ops.registry import Registry
 from pilothouse.ops.scoring import SklearnScorer
+from pilothouse.ops.slots import Slot
 
 ANN = Actor(name="ann", roles=frozenset({Right.OPERATOR}))
 ROWS, DAYS = 6_000, 70
@@ -181,19 +184,28 @@ def run_inline(place: Place, arguments: dict[str, Any]) -> Run:
 @contextmanager
 def worker(place: Place, crash_at: str = "") -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "PILOTHOUSE_CRASH_AT": crash_at, "PILOTHOUSE_SEAL_EVERY_S": "0.5"}
-    command = [sys.executable, "-m", "pilothouse.ops.worker", "--workspace", str(place.workspace.root)]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    command = [sys.executable, "-W", "error", "-m", "pilothouse.ops.worker", "--workspace", str(place.workspace.root)]
+    # Its stderr is ours, so that a failing test shows it.
+    process = subprocess.Popen(command, env=environment)
     try:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def wait_for_end(place: Place, run_id: str, seconds: float = 40) -> None:
+    """Until the run is over; a run that hangs tells how far it came."""
+    deadline = time.monotonic() + seconds
+    while place.run(run_id).active:
+        assert time.monotonic() < deadline, f"{place.run(run_id)}\n{place.states(run_id)}\n{place.log(run_id)}"
         time.sleep(0.05)
 
 
@@ -204,9 +216,9 @@ def child_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 def test_a_stale_champion_is_beaten_and_the_scorecard_is_true(stale: Place) -> None:
     with worker(stale) as process:
         run = retrain(stale.state, ANN, "flights", {}, utc_now)
-        wait_until(lambda: not stale.run(run.id).active)
+        wait_for_end(stale, run.id)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(8) == 0, process.stderr.read().decode() if process.stderr else ""
+        assert process.wait(8) == 0
     run = stale.run(run.id)
     assert (run.state, run.verdict, run.error) == (RunState.SUCCEEDED, "promote", None), stale.log(run.id)
     card, version = run.outcome or {}, stale.versions()[0]
@@ -242,6 +254,17 @@ def test_any_two_versions_are_compared_on_any_window(stale: Place) -> None:
     assert found.gain.value == pytest.approx(card["gain"]["value"], abs=2e-3)
 
 
+def test_young_rows_are_left_out_although_they_have_labels(stale: Place) -> None:
+    with stale.state.read() as conn:
+        model = catalog.get_model(conn, "flights")
+    log = PredictionLog(stale.workspace, "flights", model.signature, model.label_policy)
+    horizon = timedelta(days=2)
+    last = at(ROWS - 1)
+    assert mature_end(log, utc_now(), horizon) == last + JUST_PAST
+    assert mature_end(log, last, horizon) == max(t for t in map(at, range(ROWS)) if t < last - horizon) + JUST_PAST
+    assert mature_end(log, at(0) + horizon, horizon) is None
+
+
 def test_a_champion_that_still_fits_is_kept_and_the_evidence_too(tmp_path: Path) -> None:
     place = make_place(tmp_path / "w", stale=False)
     run = run_inline(place, {})
@@ -261,7 +284,7 @@ def test_a_champion_that_still_fits_is_kept_and_the_evidence_too(tmp_path: Path)
             "flights cannot be retrained: none of the 0 predictions from",
         ),
         (
-            {"end": (END - timedelta(days=69, hours=18)).isoformat(), "judge_days": 1},
+            {"end": (END - timedelta(days=68, hours=22)).isoformat(), "judge_days": 1},
             "split",
             "each class needs 10 rows. Choose longer parts (train_days, judge_days)",
         ),
@@ -284,10 +307,25 @@ def test_a_killed_worker_is_followed_by_one_that_goes_on_and_registers_once(stal
         assert process.wait(40) == 137
     assert stale.run(run.id).state is RunState.RUNNING
     with worker(stale):
-        wait_until(lambda: not stale.run(run.id).active)
+        wait_for_end(stale, run.id)
     assert stale.run(run.id).state is RunState.SUCCEEDED, stale.log(run.id)
     assert len(stale.versions()) == before + 1
     assert f"goes on at {step}: its worker had stopped in the middle" in stale.log(run.id)
+
+
+@pytest.mark.faults
+def test_a_worker_that_never_comes_back_is_stood_in_for_by_another(stale: Place) -> None:
+    before = len(stale.versions())
+    with worker(stale, crash_at="train:middle") as process:
+        run = retrain(stale.state, ANN, "flights", {}, utc_now)
+        assert process.wait(40) == 137
+    gone = Slot.take(stale.workspace.run, "worker")
+    with worker(stale):
+        wait_for_end(stale, run.id)
+    gone.give_back()
+    ended = stale.run(run.id)
+    assert (gone.name, (ended.worker or "").partition("/")[2]) == ("worker-0", "worker-1")
+    assert (ended.state, len(stale.versions())) == (RunState.SUCCEEDED, before + 1), stale.log(run.id)
 
 
 @pytest.mark.faults

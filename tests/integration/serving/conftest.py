@@ -13,8 +13,10 @@ import httpx
 import numpy as np
 import polars as pl
 import pytest
+
 from pilothouse.data.epoch import publish_epoch
 from pilothouse.data.log.reader import PredictionLog
+from pilothouse.data.log.seal import SealReport, seal
 from pilothouse.data.policies import GatePolicy, LabelPolicy
 from pilothouse.data.settings import Settings
 from pilothouse.data.signature import Feature, Kind, Signature, Target, Task
@@ -43,7 +45,7 @@ ROW: dict[str, Any] = {"carrier": "UA", "hour": 9, "temp": 61.5, "distance": 140
 
 
 def fitted(sign: float) -> Any:
-    """A pipeline for which a late hour means late arrivals (`sign` 1) or early ones (-1); it fills in missing values."""
+    """A pipeline for which a late hour means a late arrival (`sign` 1) or none (-1); it fills in missing values."""
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
@@ -120,6 +122,9 @@ class Bench:
         with self.state.read() as conn:
             return processes.live(conn, "service", datetime.now(UTC))
 
+    def seal(self) -> SealReport:
+        return seal(self.workspace, {"flights": SIGNATURE}, Settings())
+
     def logged(self, name: str = "flights") -> pl.DataFrame:
         return PredictionLog(self.workspace, name, SIGNATURE, LabelPolicy()).predictions()
 
@@ -128,7 +133,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """BentoML leans on deprecated names of its own libraries; all other warnings stay errors."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            for theirs in ("pydantic.warnings.PydanticDeprecatedSince20", "pydantic.warnings.PydanticDeprecatedSince211"):
+            for theirs in (
+                "pydantic.warnings.PydanticDeprecatedSince20",
+                "pydantic.warnings.PydanticDeprecatedSince211",
+            ):
                 item.add_marker(pytest.mark.filterwarnings(f"ignore::{theirs}"))
             item.add_marker(pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning"))
 

@@ -1,0 +1,50 @@
+"""Counted rows, split by window and version, or laid out for arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+
+from pilothouse.data.log.schema import Status
+from pilothouse.data.measures.drift import Counts, Floats
+from pilothouse.data.rollups.profile import FeatureProfile
+from pilothouse.data.rollups.schema import Part
+from pilothouse.data.windows import Window
+
+
+def by_point(counts: pl.DataFrame, windows: Sequence[Window]) -> Iterator[tuple[Window, pl.DataFrame]]:
+    """Each window with its rows, be there none."""
+    found = counts.partition_by("point", as_dict=True)
+    for point, window in enumerate(windows):
+        yield window, found.get((point,), counts.clear())
+
+
+def each_version(counts: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Each version with its rows, lowest first."""
+    for (version,), rows in sorted(counts.partition_by("version", as_dict=True).items()):
+        yield int(str(version)), rows
+
+
+def dense_counts(counts: pl.DataFrame, part: Part, feature: FeatureProfile, windows: int) -> tuple[Counts, Floats]:
+    """Counts and sums of a feature by window and slot: int64 and float64, shape (windows, slots)."""
+    rows = counts.filter(pl.col("part") == part, pl.col("feature") == feature.name)
+    shape = (windows, feature.bins.slots)
+    counted, sums = np.zeros(shape, np.int64), np.zeros(shape, np.float64)
+    at = (rows["point"].to_numpy(), rows["bin"].to_numpy())
+    np.add.at(counted, at, rows["n"].to_numpy())
+    np.add.at(sums, at, rows["s"].to_numpy())
+    return counted, sums
+
+
+def answered_rows(counts: pl.DataFrame) -> int:
+    """Rows that got an answer; those that ended in an error are left out."""
+    answered = counts.filter(pl.col("part") == Part.VOLUME, pl.col("feature") == Status.OK)
+    return int(answered["n"].sum())
+
+
+def labelled_rows(counts: pl.DataFrame) -> int:
+    """Rows that have a label."""
+    labelled = counts.filter(pl.col("part") == Part.OUTCOME, pl.col("feature") == "score")
+    return int(labelled["n"].sum())

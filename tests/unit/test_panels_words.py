@@ -1,0 +1,141 @@
+"""What the pages say: the fleet's inbox, a scorecard, a switch, a run, and what must be running."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from pilothouse.app import sentences
+from pilothouse.app.panels import fleet, releases, runs
+from pilothouse.data.history.results import Health, Metric, Performance, Reason, State, Watermark
+from pilothouse.data.signature import Task
+from pilothouse.data.state.deployments import Deployment
+from pilothouse.data.state.processes import ProcessRow
+from pilothouse.data.state.runs import Run, RunState, Step, StepState
+from pilothouse.data.windows import Window
+from pilothouse.ops.releases.switch import SwitchProof
+
+NOW = datetime(2026, 9, 20, tzinfo=UTC)
+CARD = {
+    "rows": 12_502,
+    "window": {"start": "2026-09-06T00:00:00+00:00", "end": "2026-09-20T00:00:00Z"},
+    "champion": {"version": 1, "roc_auc": {"value": 0.676, "low": 0.67, "high": 0.68}, "log_loss": {"value": 0.49}},
+    "challenger": {"version": None, "roc_auc": {"value": 0.734, "low": 0.73, "high": 0.74}, "log_loss": {"value": 0.5}},
+    "gain": {"value": 0.058, "low": 0.052, "high": 0.064},
+    "decision": {"verdict": "promote", "reason": "It gains <b>0.058</b>."},
+}
+SENTENCE = "ROC AUC fell to 0.650, 0.049 below the reference; the rule allows 0.03."
+
+
+def a_line(model, state):
+    reasons = (Reason(rule="auc", state=state, value=0.65, threshold=0.69, sentence=SENTENCE, act="Retrain."),)
+    return fleet.Line(
+        model=model, task=Task.BINARY, champion=1, health=Health(state=state, reasons=reasons), metric=Metric(value=0.7),
+        trend=(0.7, None), rows=100, labelled=90, max_psi=0.1, worst_feature="temp", p95_latency_ms=None, last_at=NOW,
+    )  # fmt: skip
+
+
+def test_the_inbox_counts_those_that_need_a_person_worst_first():
+    lines = [a_line("b", State.HEALTHY), a_line("c", State.WATCH), a_line("a", State.CRITICAL)]
+    assert [line.model for line in fleet.worst_first(lines)] == ["a", "c", "b"]
+    assert fleet.inbox_sentence(lines) == "2 models need you."
+    assert fleet.inbox_sentence(lines[:1]) == "Nothing needs you: the model is healthy."
+    assert fleet.tiles(lines, "last 14 days")[0] == ("Models needing attention", "2 of 3", "1 critical, 1 on watch")
+    assert fleet.tiles(lines, "last 14 days")[3][1] == "–"
+
+
+def test_no_data_is_not_healthy():
+    assert "have no data to judge by" in fleet.inbox_sentence([a_line("a", State.NO_DATA)])
+
+
+def test_a_reason_stands_with_its_act():
+    shown = fleet.reasons(a_line("a", State.CRITICAL).health.reasons)
+    assert SENTENCE in shown
+    assert "Retrain." in shown
+
+
+def test_a_scorecard_says_which_rows_which_way_is_better_and_by_how_much():
+    shown = releases.scorecard_table(CARD, challenger=2)
+    assert "Champion v1" in shown
+    assert "+0.058" in shown
+    assert "+0.052 to +0.064" in shown
+    # The log-loss rose, which is worse: its badge is amber, not teal.
+    assert '<span class="ph-chip ph-watch">+0.010</span>' in shown
+    assert releases.same_rows(CARD, UTC) == "12,502 labelled rows of 6 Sep to 19 Sep, held out from training"
+    assert "+0.058" in releases.predicted_outcome(CARD, "flights", 2)
+
+
+def test_a_version_without_a_scorecard_is_not_called_good():
+    assert releases.verdict(None) == ""
+    assert "Not judged" in releases.verdict_chip(None)
+    assert "not known" in releases.predicted_outcome(None, "flights", 2)
+
+
+def test_the_proof_of_a_switch_names_the_slowest_worker():
+    deployment = Deployment(
+        seq=2, model="flights", version=2, previous=1, act="promote", actor="ada", reason="", at=NOW,
+        clicked_at=NOW - timedelta(milliseconds=840), audit_seq=5,
+    )  # fmt: skip
+    proofs = [SwitchProof(process=f"p{ms}", at=NOW, ms_after_flip=ms) for ms in (41.2, 63.9)]
+    said = releases.proof_sentence(deployment, proofs)
+    assert "click to flip 840 ms" in said
+    assert "2 workers answered with version 2 within 64 ms" in said
+    assert "No worker has reported" in releases.proof_sentence(deployment, [])
+
+
+def a_run(state):
+    return Run(
+        id="r", model="flights", kind="retrain", state=state, arguments={}, requested_by="ada", requested_at=NOW,
+        started_at=NOW, finished_at=None, verdict=None, outcome=None, error=None, version=None, worker=None,
+    )  # fmt: skip
+
+
+def a_step(place, state, progress=None):
+    started = None if state is StepState.WAITING else NOW
+    return Step(
+        run_id="r", position=place, name=f"step{place}", state=state, started_at=started, finished_at=None,
+        progress=progress, message="<i>hostile</i>", output=None,
+    )  # fmt: skip
+
+
+def test_progress_counts_the_running_step_by_its_own():
+    steps = [a_step(0, StepState.DONE), a_step(1, StepState.RUNNING, 0.5), a_step(2, StepState.WAITING)]
+    assert runs.progress(steps) == 0.5
+    assert runs.progress_sentence(a_run(RunState.RUNNING), steps) == "Step 2 of 3: step1."
+    assert runs.progress_sentence(a_run(RunState.QUEUED), steps) == "Waiting for a worker."
+    shown = runs.step_list(steps, NOW + timedelta(seconds=41))
+    assert "50% · &lt;i&gt;hostile" in shown
+    assert "41 s" in shown
+
+
+def process(kind, beat=NOW):
+    return ProcessRow(
+        id=f"{kind}{beat}", kind=kind, host="h", pid=1, url=None, started_at=NOW, beat_at=beat, details={}
+    )
+
+
+def test_what_is_not_running_is_said_with_the_way_out():
+    state, words = sentences.processes((process("service"), process("service", NOW - timedelta(seconds=1))), NOW)
+    assert state is State.CRITICAL
+    assert "No worker is running" in words
+    assert "pilothouse up" in words
+    state, words = sentences.processes((process("service"), process("worker")), NOW)
+    assert (state, words) == (State.HEALTHY, "1 service worker and 1 background worker running.")
+    assert sentences.processes((process("worker", NOW - timedelta(minutes=5)),), NOW)[0] is State.CRITICAL
+
+
+def test_is_it_right_answers_first():
+    mark = Watermark(
+        data_to=NOW, sealed_rows=1, unsealed_rows=0, prediction_version=1, label_version=1,
+        folded_prediction_version=1, folded_label_version=1,
+    )  # fmt: skip
+    measured = Performance(
+        model="flights", version=None, window=Window(NOW - timedelta(days=14), NOW), watermark=mark, rows=100,
+        labelled=90, coverage=0.9, mature=True, metrics={"roc_auc": Metric(value=0.7)},
+    )  # fmt: skip
+    said = sentences.is_it_right(Health(state=State.HEALTHY), measured)
+    assert said == "Yes. Its ROC AUC is 0.700 on 90 labelled rows of this range."
+    critical = a_line("a", State.CRITICAL).health
+    assert sentences.is_it_right(critical, measured) == "No, not as it stands. 1 reason critical:"
+    silent = replace(measured, rows=0, labelled=0, metrics={})
+    assert sentences.is_it_right(Health(state=State.NO_DATA), silent).endswith(
+        "There are no predictions in this range."
+    )
