@@ -115,4 +115,4 @@ def _brushed(key: str) -> None:
     boxes = _selection(key).get("box", [])
     if boxes:
         start, end = sorted(datetime.fromisoformat(str(x)) for x in boxes[0]["x"])
-        st.session_state["range"] = session.custom_text(*session.snapped(start, end))
+        session.choose_span(start, end)

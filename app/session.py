@@ -93,6 +93,13 @@ def custom_text(start: datetime, end: datetime) -> str:
     return f"{start:{pattern}}~{end:{pattern}}"
 
 
+def choose_span(start: datetime, end: datetime) -> None:
+    """Make a drag, in the wall-clock time that is shown, the shared time range. For callbacks."""
+    shown, business = zone(), house().settings.zone
+    there = (time.replace(tzinfo=shown).astimezone(business).replace(tzinfo=None) for time in (start, end))
+    st.session_state["range"] = custom_text(*snapped(*there))
+
+
 def snapped(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """A drag rounded to what a person meant: whole days, or whole hours when it spans two days or less."""
     if end - start > timedelta(days=2):
@@ -103,9 +110,12 @@ def snapped(start: datetime, end: datetime) -> tuple[datetime, datetime]:
 
 
 def window(face: ModelFace) -> Window:
-    """The chosen time range for `face`: presets count back from the end of its own data."""
+    """The chosen time range for `face`: presets count back from the end of its own data.
+
+    A span is read in the business zone whatever zone is shown, so that a link means the same to everybody.
+    """
     chosen = range_text()
-    return parse_custom(chosen, zone()) or face.window(chosen)
+    return parse_custom(chosen, house().settings.zone) or face.window(chosen)
 
 
 def page(name: str) -> st.Page:

@@ -17,8 +17,8 @@ from pilothouse.data.history.results import State
 
 Answer = TypeVar("Answer")
 
-_NO_MODEL = (
-    "No model is registered yet. See one at work with `pilothouse demo`, or bring your own with "
+_WAY_OUT = (
+    "See one at work with `pilothouse demo`, or bring your own with "
     "`pilothouse register NAME --model FILE --reference FILE --target COLUMN --task binary`."
 )
 
@@ -59,7 +59,8 @@ def tiles(found: Sequence[tuple[str, str, object]]) -> None:
 def require_model() -> ModelFace:
     """The chosen model; a page without one says what to do and ends here."""
     if not session.house().models():
-        empty(_NO_MODEL)
+        title("No model is registered yet")
+        empty(_WAY_OUT)
         st.stop()
     return session.model()
 

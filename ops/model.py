@@ -90,8 +90,9 @@ class ModelHandle:
         return self.history.data_end()
 
     def health(self) -> Health:
-        """Whether the model needs somebody, and why."""
-        return self.history.health(self.house.clock())
+        """Whether the model needs somebody, and why; judged by the champion's own answers."""
+        champion = self.champion
+        return self.history.health(self.house.clock(), champion.version if champion else None)
 
     def predict(self, frame: Any, *, log: bool = False) -> pl.DataFrame:
         """`frame` with the champion's `prediction` (and `score`), computed here. Nothing is logged unless `log`.

@@ -73,11 +73,10 @@ def running() -> None:
 
 
 def main() -> None:
+    widgets.require_model()
     chosen = session.range_text()
     lines = fleet.worst_first([questions.fleet_line(name, chosen) for name in session.house().models()])
     widgets.title("Fleet", fleet.inbox_sentence(lines))
-    if not lines:
-        widgets.require_model()
     inbox(lines)
     tour()
     widgets.tiles(fleet.tiles(lines, session.range_name(chosen)))

@@ -69,7 +69,7 @@ def answer(face: ModelFace, challengers: list[VersionRow]) -> None:
     words = f"Version {champion.version} is the champion of {face.name}{since}."
     if challengers:
         verdict = releases.verdict_words(challengers[0].scorecard)
-        words += f" Version {challengers[0].version} would take its place: {verdict}."
+        words += f" Version {challengers[0].version} is the challenger: {verdict}."
     widgets.title("Releases", words)
 
 

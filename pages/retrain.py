@@ -51,11 +51,13 @@ def start(face: ModelFace, run: Run | None, active: bool) -> None:
 
 def recommended(face: ModelFace, run: Run | None) -> bool:
     """Whether a new run is the next thing to do: the model needs it, and no challenger waits to be promoted."""
+    return not awaits_promotion(face, run) and questions.health(face.name).state in {State.CRITICAL, State.WATCH}
+
+
+def awaits_promotion(face: ModelFace, run: Run | None) -> bool:
     champion = face.champion
-    newest = run.version or 0 if run and run.verdict == "promote" else 0
-    if champion is not None and newest > champion.version:
-        return False
-    return questions.health(face.name).state in {State.CRITICAL, State.WATCH}
+    made = (run.version or 0) if run is not None and run.verdict == "promote" else 0
+    return made > (champion.version if champion else 0)
 
 
 def show_run(run: Run) -> None:
@@ -123,13 +125,8 @@ def verdict(face: ModelFace, run: Run) -> None:
     widgets.paragraph(releases.verdict_reason(card))
     st.html(releases.scorecard_table(card, challenger=version))
     widgets.quiet(f"Judged on {releases.same_rows(card, session.zone())}.")
-    widgets.visit(
-        "Go to Releases",
-        "releases",
-        face.name,
-        icon=":material/rocket_launch:",
-        primary=releases.verdict(card) == "promote",
-    )
+    waits = awaits_promotion(face, run)
+    widgets.visit("Go to Releases", "releases", face.name, icon=":material/rocket_launch:", primary=waits)
 
 
 def answer(face: ModelFace, run: Run | None) -> None:

@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from pilothouse.data.rollups.source import Source, Split, files_holding
-from pilothouse.data.sql.duck import connect, sealed_and_unsealed, statement
+from pilothouse.data.sql.duck import connect, statement
 from pilothouse.data.sql.labels import label_matches
 from pilothouse.data.windows import Window
 
@@ -41,11 +41,13 @@ def changed_outcomes(source: Source, predictions: Split, labels: Split, zone: st
     """Contributions (at, version, role, score, label, recorded, sign) of what came; see contributions.sql."""
     with _desk(source) as desk:
         desk.ask_of(predictions.new)
-        changes = [desk.contributions([*labels.old, *labels.new], zone)]
-        if labels.new and predictions.old:
-            desk.ask_of_told(labels.new, predictions.old)
-            changes.append(desk.contributions(labels.old, zone).with_columns(-pl.col("sign")))
-            changes.append(desk.contributions([*labels.old, *labels.new], zone))
+        desk.hear([*labels.old, *labels.new])
+        changes = [desk.contributions(zone)]
+        if labels.new and predictions.old and desk.ask_of_told(labels.new, predictions.old):
+            desk.hear(labels.old)
+            changes.append(desk.contributions(zone).with_columns(-pl.col("sign")))
+            desk.hear(labels.new, besides=True)
+            changes.append(desk.contributions(zone))
     return pl.concat(changes)
 
 
@@ -64,7 +66,10 @@ def outcomes_between(
     """
     with _desk(source) as desk:
         desk.ask_of(files_holding(source.predictions, predictions, [], "at", span), span)
-        return desk.contributions(labels, zone, silent_at)
+        desk.hear(labels)
+        if silent_at is not None:
+            desk.hear_silence(silent_at)
+        return desk.contributions(zone)
 
 
 class _Desk:
@@ -82,32 +87,26 @@ class _Desk:
         else:
             self._take(_ASKED, files, '"at" >= $start AND "at" < $end', {"start": span.start, "end": span.end})
 
-    def ask_of_told(self, labels: Sequence[str], files: Sequence[str]) -> None:
-        """`asked`: the predictions in `files` of which a label in `labels` may speak."""
+    def ask_of_told(self, labels: Sequence[str], files: Sequence[str]) -> bool:
+        """`asked`: the predictions in `files` of which a label in `labels` may speak; whether there are any."""
         self._take(_TOLD, labels)
         horizon = self._source.policy.horizon
         observed = self._bounds("observed_at", "told WHERE key IS NOT NULL")
         made = None if observed is None else Window(observed.start - horizon, observed.end)
         near = files_holding(self._source.predictions, files, self._ids("told"), "at", made)
         self._take(_ASKED, near, f"{_SHARED_ID} told) OR {_made(made)}", _span(made))
+        return self._rows("asked") > 0
 
-    def contributions(self, labels: Sequence[str], zone: str, silent_at: datetime | None = None) -> pl.DataFrame:
-        """Contributions of `asked`, given the labels in `labels`. silent_at : as in `outcomes_between`."""
+    def hear(self, labels: Sequence[str], *, besides: bool = False) -> None:
+        """`told`: the labels in `labels` that may speak of `asked`, alone or `besides` those told before."""
         horizon = self._source.policy.horizon
         made = self._bounds('"at"', "asked WHERE keys IS NOT NULL")
         observed = None if made is None else Window(made.start, made.end + horizon)
         near = files_holding(self._source.labels, labels, self._ids("asked"), "observed_at", observed)
-        self._take(_TOLD, near, f"{_SHARED_ID} asked) OR {_observed(observed)}", _span(observed))
-        if silent_at is not None:
-            self._take_silence_as_negative(silent_at)
-        matches = f"({label_matches('asked', 'told')})"
-        found = self._duck.sql(
-            statement("contributions").format(matches=matches), params={"zone": zone, "horizon": horizon}
-        )
-        return pl.DataFrame(found.to_arrow_table())
+        self._take(_TOLD, near, f"{_SHARED_ID} asked) OR {_observed(observed)}", _span(observed), besides=besides)
 
-    def _take_silence_as_negative(self, silent_at: datetime) -> None:
-        """A label for each row of `asked` whose horizon is over, observed so early that any real one holds instead."""
+    def hear_silence(self, silent_at: datetime) -> None:
+        """A negative label for each row of `asked` whose horizon is over, so early that any real one holds instead."""
         negative = self._source.signature.target.classes[0]
         self._duck.execute(
             'INSERT INTO told SELECT prediction_id, NULL, $negative, to_timestamp(0), "at" + $horizon '
@@ -115,22 +114,42 @@ class _Desk:
             {"negative": negative, "horizon": self._source.policy.horizon, "silent_at": silent_at},
         )
 
+    def contributions(self, zone: str) -> pl.DataFrame:
+        """What the labels in `told` say of `asked`: see contributions.sql."""
+        matches = f"({label_matches('asked', 'told')})"
+        found = self._duck.sql(
+            statement("contributions").format(matches=matches),
+            params={"zone": zone, "horizon": self._source.policy.horizon},
+        )
+        return pl.DataFrame(found.to_arrow_table())
+
     def _take(
-        self, taken: _Taken, files: Sequence[str], where: str = "true", bound: Mapping[str, Any] | None = None
+        self,
+        taken: _Taken,
+        files: Sequence[str],
+        where: str = "true",
+        bound: Mapping[str, Any] | None = None,
+        *,
+        besides: bool = False,
     ) -> None:
-        rows = sealed_and_unsealed("files" if files else None, taken.none)
+        # These columns stand in every file since the first, so the footers need not be compared before the scan.
+        rows = "read_parquet($files, hive_partitioning = false)" if files else taken.none
+        into = f"INSERT INTO {taken.name}" if besides else f"CREATE OR REPLACE TEMP TABLE {taken.name} AS"
         held = {"files": list(files)} if files else {}
         self._duck.execute(
-            f"CREATE OR REPLACE TEMP TABLE {taken.name} AS SELECT {taken.columns} FROM {rows} WHERE {where}",
+            f"{into} SELECT {taken.columns} FROM {rows} WHERE {where}",
             {**held, **(bound or {})},
         )
 
     def _ids(self, table: str) -> list[str] | None:
         """Ids in a temporary table, sorted as the bytes that file statistics compare; None for too many to be of use."""
-        if self._duck.sql(f"SELECT count(*) FROM {table}").fetchall()[0][0] > _MANY_IDS:
+        if self._rows(table) > _MANY_IDS:
             return None
         found = self._duck.sql(f"SELECT DISTINCT prediction_id FROM {table} WHERE prediction_id IS NOT NULL ORDER BY 1")
         return [row[0] for row in found.fetchall()]
+
+    def _rows(self, table: str) -> int:
+        return int(self._duck.sql(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
     def _bounds(self, time: str, rows: str) -> Window | None:
         # As whole microseconds: a time with a zone reaches Python through a package that need not be installed.

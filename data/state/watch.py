@@ -14,7 +14,7 @@ class Watch:
     def __init__(self, state: State) -> None:
         self._connection = state.engine.raw_connection()
         self._counts = state.engine.dialect.name == "sqlite"
-        self._seen: int | None = None
+        self._seen: object = None
 
     def changed(self) -> bool:
         """Whether a commit has come since the last call; True at the first one."""
@@ -22,10 +22,9 @@ class Watch:
             return True
         cursor = self._connection.cursor()
         cursor.execute("PRAGMA data_version")
-        (version,) = cursor.fetchone()
+        before, self._seen = self._seen, cursor.fetchone()
         cursor.close()
-        changed, self._seen = version != self._seen, version
-        return changed
+        return before != self._seen
 
     def close(self) -> None:
         self._connection.close()

@@ -34,7 +34,7 @@ def make(folder: Path) -> None:
     request = json.loads((folder / "request.json").read_text())
     numeric, categorical = request["numeric"], request["categorical"]
     labelled = request["labelled"]
-    classification = [BinaryClassification(target="label", prediction_probas="score", pos_label=request["positive"])]
+    classification = [BinaryClassification(target="label", prediction_probas="score", pos_label=1)]
     definition = DataDefinition(
         numerical_columns=numeric,
         categorical_columns=categorical,

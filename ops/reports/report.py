@@ -96,14 +96,22 @@ def _write_request(folder: Path, signature: Signature, current: pl.DataFrame, re
     )
     for name, frame in (("current", current), ("reference", reference)):
         rows = frame.drop_nulls("label") if labelled else frame
-        rows.with_columns(text).write_parquet(folder / f"{name}.parquet")
+        # Evidently takes two classes for such only when they are whole numbers: 0.0 and 1.0 count as a regression.
+        rows.with_columns(*text, label=_is_positive(signature, frame["label"].dtype)).write_parquet(
+            folder / f"{name}.parquet"
+        )
     request = {
         "numeric": numeric,
         "categorical": categorical,
         "labelled": labelled,
-        "positive": signature.target.positive if labelled else None,
     }
     (folder / "request.json").write_text(json.dumps(request))
+
+
+def _is_positive(signature: Signature, dtype: pl.DataType) -> pl.Expr:
+    """1 where the label is the positive class, else 0: the log keeps 0 and 1 as doubles."""
+    positive = signature.target.positive if signature.task is Task.BINARY else None
+    return (pl.col("label") == pl.lit(pl.Series([positive]).cast(dtype))).cast(pl.Int64)
 
 
 def _run_child(folder: Path) -> None:

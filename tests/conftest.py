@@ -1,0 +1,46 @@
+"""What many tests share: the demo's workspace, built once from all of the real flights, and copied for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure() -> None:
+    """A test never sees the user's own environment."""
+    for name in [n for n in os.environ if n.startswith(("PILOTHOUSE_", "STREAMLIT_", "BENTOML_"))]:
+        del os.environ[name]
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+
+
+def build_demo(folder: Path, until: date) -> Path:
+    from pilothouse.data.workspace import Workspace
+    from pilothouse.ops.demo.build import build
+    from pilothouse.ops.house import House
+
+    house = House.open(Workspace.create(folder).root)
+    build(house, until, say=lambda _: None)
+    house.close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def september(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo as it stands by default, late in September. Not to be changed: copy it."""
+    return build_demo(tmp_path_factory.mktemp("september") / "demo", date(2013, 9, 24))
+
+
+@pytest.fixture(scope="session")
+def november(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo in mid-November. Not to be changed: copy it."""
+    return build_demo(tmp_path_factory.mktemp("november") / "demo", date(2013, 11, 19))
+
+
+@pytest.fixture
+def demo(september: Path, tmp_path: Path) -> Path:
+    """A copy of the September demo, to do with as the test likes."""
+    return Path(shutil.copytree(september, tmp_path / "demo"))
