@@ -119,7 +119,7 @@ def retrain_and_read(page: Page) -> None:
     expect(page.get_by_text(re.compile("The last run made version 2"))).to_be_visible(timeout=120_000)
     page.get_by_text("Go to Releases").click()
     settle(page)
-    expect(page.get_by_text(re.compile("Version 2 would take its place"))).to_be_visible()
+    expect(page.get_by_text("Version 2 is the challenger: the gate says promote").first).to_be_visible()
 
 
 def settle_live(page: Page) -> None:

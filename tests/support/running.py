@@ -53,10 +53,11 @@ def running(arguments: Sequence[str], within_s: float = 180.0) -> Iterator[Runni
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
     )
     lines: list[str] = []
+    reader = threading.Thread(target=_keep_reading, args=(process, lines), daemon=True)
     try:
         dashboard, service = _wait_ready(process, lines, started + within_s)
         found = Running(process, dashboard, service, time.monotonic() - started, lines)
-        threading.Thread(target=_keep_reading, args=(process, lines), daemon=True).start()
+        reader.start()
         yield found
     finally:
         if process.poll() is None:
@@ -66,6 +67,10 @@ def running(arguments: Sequence[str], within_s: float = 180.0) -> Iterator[Runni
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
+        if reader.ident is not None:
+            reader.join(10)
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def _wait_ready(process: subprocess.Popen[str], lines: list[str], deadline: float) -> tuple[str, str]:
