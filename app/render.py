@@ -77,11 +77,13 @@ def menu(panel: Panel, key: str) -> None:
             st.html(markup.tag("p", "Picture (PNG): the camera that appears over the figure.", kind="ph-quiet"))
         if panel.code:
             st.html(markup.tag("p", "The same in Python:", kind="ph-quiet"))
-            st.code(
-                f'import pilothouse as ph\nhouse = ph.open("WORKSPACE")\n{panel.code}',
-                language="python",
-                wrap_lines=True,
-            )
+            st.code(_script(panel), language="python", wrap_lines=True)
+
+
+def _script(panel: Panel) -> str:
+    """A script that makes the panel's answer again."""
+    imports = "from datetime import timedelta\n\n" if "timedelta(" in panel.code else ""
+    return f"{imports}import pilothouse as ph\n\nhouse = ph.open({session.workspace()!r})\n{panel.code}"
 
 
 def figure(panel: Panel, key: str, *, brush: bool = False, on_cell: Callable[[Hit], None] | None = None) -> None:

@@ -24,7 +24,12 @@ _PAGES = Path(__file__).resolve().parent.parent / "pages"
 
 def house() -> HouseFace:
     """The house of the workspace that PILOTHOUSE_WORKSPACE names, opened once a process."""
-    return _opened(os.environ.get("PILOTHOUSE_WORKSPACE", "."))
+    return _opened(workspace())
+
+
+def workspace() -> str:
+    """The folder that the dashboard was started for."""
+    return os.environ.get("PILOTHOUSE_WORKSPACE", ".")
 
 
 @st.cache_resource(show_spinner=False, max_entries=1)

@@ -6,10 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilothouse.data.errors import AlreadyExists, UnknownWorkspace
+from pilothouse.data.errors import AlreadyExists, BadData, UnknownWorkspace
 from pilothouse.data.names import checked_name
 
 SETTINGS_FILE = "pilothouse.toml"
+_UNFIT = frozenset("%[]")
 _FOLDERS = (
     "tables/predictions",
     "tables/labels",
@@ -33,6 +34,8 @@ class Workspace:
     def create(cls, root: Path | str) -> Workspace:
         """Make the folders of a new workspace, readable by their owner alone. Raises AlreadyExists on a second call."""
         path = Path(root).resolve()
+        if unfit := sorted(_UNFIT & set(str(path))):
+            raise BadData(f"A workspace cannot lie under {path}: its tables take no {' '.join(unfit)} in a path.")
         if (path / SETTINGS_FILE).exists():
             raise AlreadyExists(f"The workspace {path}", "Use it as it is, or name another folder.")
         for folder in _FOLDERS:

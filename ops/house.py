@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -34,6 +35,8 @@ from pilothouse.ops.registry import Registry
 from pilothouse.ops.releases.switch import Releases
 
 DEMO_FILE = "demo.json"
+_CATCH_UP_WITHIN_S = 30.0
+_LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,8 @@ class House:
     def catch_up(self) -> None:
         """Seal and fold whatever waits, here and now: for a workspace whose worker is not running.
 
-        Raises Unavailable with the reasons when something of it fails.
+        Where a worker holds the work, this waits for it, or for its lease to run out. Raises Unavailable with the
+        reasons when something fails, or is not done within half a minute.
         """
         from pilothouse.ops.faults import Faults
         from pilothouse.ops.holdings import Holdings
@@ -154,13 +158,19 @@ class House:
 
         faults, holdings = Faults(), Holdings(self.state, f"{socket.gethostname()}/{os.getpid()}", self.clock)
         upkeep = Upkeep(self.workspace, self.state, self.settings, holdings, faults, self.clock, crash=lambda _: None)
+        deadline = time.monotonic() + _CATCH_UP_WITHIN_S
         try:
-            while upkeep.turn() and not faults.listing():
-                pass
+            while upkeep.turn() or self._behind():
+                if faults.listing():
+                    raise Unavailable("; ".join(faults.listing()))
+                if time.monotonic() > deadline:
+                    raise Unavailable("Some rows are not sealed and folded yet. A worker has them in hand; try again.")
+                time.sleep(_LOOK_EVERY_S)
         finally:
             holdings.release()
-        if faults.listing():
-            raise Unavailable("; ".join(faults.listing()))
+
+    def _behind(self) -> bool:
+        return any(self[name].history.watermark().behind for name in self.models())
 
     def close(self) -> None:
         """Let go of the state store. A house is usable again afterwards."""

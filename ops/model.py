@@ -241,7 +241,7 @@ class ModelHandle:
 
 def _deployment_event(row: Deployment) -> Event:
     kind = EventKind.ROLLBACK if row.act == "rollback" else EventKind.PROMOTE
-    title = f"v{row.version} rolled back to" if kind is EventKind.ROLLBACK else f"v{row.version} promoted"
+    title = f"back to v{row.version}" if kind is EventKind.ROLLBACK else f"v{row.version} promoted"
     return Event(
         at=row.at, kind=kind, title=title, actor=row.actor, detail=row.reason,
         audit_seq=row.audit_seq, version=row.version,

@@ -19,6 +19,8 @@ STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta
 """Buckets of charts over time, by the word that people use."""
 _NAMED_EVENTS = 5
 _EDGE = 0.3
+_NAME_WIDTH = 0.15
+"""Share of a figure's width that the name of an event may take."""
 _SYMBOL = {EventKind.PROMOTE: "▲", EventKind.ROLLBACK: "↶", EventKind.REGISTER: "◇"}
 
 
@@ -39,9 +41,8 @@ class View:
 
     def code(self, question: str) -> str:
         """Python that asks the same."""
-        return (
-            f'house["{self.model}"].history.{question}(house["{self.model}"].window("{self.within}"), "{self.every}")'
-        )
+        handle = f'house["{self.model}"]'
+        return f'{handle}.history.{question}({handle}.window("{self.within}"), timedelta({self.every}s=1))'
 
     def middle(self, bucket: Window) -> str:
         return local(bucket.start + bucket.length / 2, self.zone)
@@ -93,7 +94,7 @@ def timed(traces: list[Trace], view: View, *, shapes: Sequence[Trace] = (), **gi
         selectdirection="h",
         newselection={"line": {"color": Colour.CURRENT, "width": 1}},
         shapes=[*focus, *shapes, *(_line(event, view.zone) for event in shown)],
-        annotations=[_name(event, view) for event in shown[-_NAMED_EVENTS:]],
+        annotations=[_name(bunch, view) for bunch in _bunches(shown, view.within)[-_NAMED_EVENTS:]],
     )
     return {"data": [*traces, *_handles(shown, view.zone)], "layout": layout | given}
 
@@ -111,10 +112,24 @@ def _line(event: Event, zone: tzinfo) -> Trace:
     return {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line}
 
 
-def _name(event: Event, view: View) -> Trace:
+def _bunches(events: Sequence[Event], within: Window) -> list[list[Event]]:
+    """Events in order, those together whose names would run into each other."""
+    bunches: list[list[Event]] = []
+    for event in events:
+        if bunches and event.at - bunches[-1][-1].at < within.length * _NAME_WIDTH:
+            bunches[-1].append(event)
+        else:
+            bunches.append([event])
+    return bunches
+
+
+def _name(bunch: Sequence[Event], view: View) -> Trace:
+    """The newest event's name, and how many more stand close to it."""
+    event = bunch[-1]
     # Near the right edge a name would be cut off, so it stands to the left of its line there.
     late = event.at > view.within.end - view.within.length * _EDGE
-    text = f"{_SYMBOL.get(event.kind, '·')} {in_figure(event.title)}"
+    more = f" (+{len(bunch) - 1})" if len(bunch) > 1 else ""
+    text = f"{_SYMBOL.get(event.kind, '·')} {in_figure(event.title)}{more}"
     side = {"xanchor": "right", "xshift": -3} if late else {"xanchor": "left", "xshift": 3}
     return side | {
         "x": local(event.at, view.zone), "y": 1, "xref": "x", "yref": "paper", "text": text, "showarrow": False,

@@ -40,9 +40,14 @@ class DbosEngine:
 
         DBOS(config=_config(url, executor))
         self._dbos = DBOS
-        self._workflow = DBOS.workflow(name="retrain")(_flow(call_step))
-        DBOS.launch()
-        self._forget_before(now - KEEP_ENDED)
+        try:
+            self._workflow = DBOS.workflow(name="retrain")(_flow(call_step))
+            DBOS.launch()
+            self._forget_before(now - KEEP_ENDED)
+        except BaseException:
+            # Its half-started instance is global: the next attempt would be given the same one.
+            self.close()
+            raise
 
     def start(self, run_id: str) -> None:
         from dbos import SetWorkflowID
@@ -57,6 +62,10 @@ class DbosEngine:
             self.start(run_id)
         elif status.status == "PENDING":
             self._dbos.resume_workflow(run_id)
+
+    def is_over(self, run_id: str) -> bool:
+        status = self._dbos.get_workflow_status(run_id)
+        return status is not None and status.status in _ENDED
 
     def close(self) -> None:
         self._dbos.destroy(destroy_registry=True)

@@ -24,5 +24,8 @@ class Engine(Protocol):
     def take_over(self, run_id: str) -> None:
         """Go on with a run whose worker is gone for good."""
 
+    def is_over(self, run_id: str) -> bool:
+        """Whether the engine will do nothing more for a run that it had begun."""
+
     def close(self) -> None:
         """Stop without ending what runs: the next process goes on with it."""

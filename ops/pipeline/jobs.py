@@ -67,6 +67,8 @@ class Jobs:
         if run.id not in self._begun:
             self.engine.start(run.id)
             self._begun.add(run.id)
+        elif run.id not in self.steps.working_on and self.engine.is_over(run.id):
+            self._close(run.id, RunState.FAILED, "The run ended without a result. The worker's output has the reason.")
 
     def _claim(self, run: Run) -> bool:
         """Whether this worker, and no other, now runs the waiting `run`."""
@@ -93,7 +95,10 @@ class Jobs:
         if run.id in self.steps.working_on:
             self.children.kill(run.id)
         elif run.worker == self.worker or self._left_behind(run):
-            now = self.clock()
-            with self.state.write() as conn:
-                if runs.get(conn, run.id).state is RunState.CANCELLING:
-                    close_run(conn, run.id, RunState.CANCELLED, now)
+            self._close(run.id, RunState.CANCELLED)
+
+    def _close(self, run_id: str, state: RunState, error: str | None = None) -> None:
+        """Write the end that a step's own thread could not write. A run that is over by now stays as it is."""
+        with self.state.write() as conn:
+            if runs.get(conn, run_id).active:
+                close_run(conn, run_id, state, self.clock(), error)

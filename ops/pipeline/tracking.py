@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pilothouse.data.errors import PilothouseError
+from pilothouse.data.errors import PilothouseError, Unavailable
 from pilothouse.data.state import catalog, runs
 from pilothouse.data.state.runs import Run, RunState, Step, StepState
 from pilothouse.data.state.store import State
@@ -25,6 +25,8 @@ from pilothouse.ops.pipeline.steps import run_step
 
 logger = logging.getLogger("pilothouse.pipeline")
 _LAST = STEPS[-1]
+RETRY_AFTER_S = (0.5, 2.0, 8.0)
+"""Pauses before a step is done again when the store or the log was busy."""
 
 
 class RunCancelled(Exception):
@@ -56,7 +58,7 @@ class StepRunner:
         """The step's output, or None when the run is over: failed, or called off."""
         self.working_on.add(run_id)
         try:
-            return self._call(run_id, name, outputs)
+            return self._patiently(run_id, name, outputs)
         except RunCancelled:
             self._close(run_id, RunState.CANCELLED)
         except PilothouseError as error:
@@ -71,8 +73,19 @@ class StepRunner:
             self.working_on.discard(run_id)
         return None
 
-    def _call(self, run_id: str, name: str, outputs: Mapping[str, Output]) -> Output:
-        run, step = self._begin(run_id, name)
+    def _patiently(self, run_id: str, name: str, outputs: Mapping[str, Output]) -> Output:
+        """The step, again after a while when something was not to be had just then: steps may be done twice."""
+        for attempt, pause_s in enumerate(RETRY_AFTER_S):
+            try:
+                return self._call(run_id, name, outputs, again=attempt > 0)
+            except Unavailable as error:
+                logger.warning("step %s of run %s is done again in %s s: %s", name, run_id, pause_s, error)
+            if self.stopping.wait(pause_s):
+                raise WorkerStopping
+        return self._call(run_id, name, outputs, again=True)
+
+    def _call(self, run_id: str, name: str, outputs: Mapping[str, Output], *, again: bool = False) -> Output:
+        run, step = self._begin(run_id, name, again)
         if step.output is not None:
             return step.output
         try:
@@ -83,7 +96,7 @@ class StepRunner:
             raise
         return self._finish(run_id, name, output)
 
-    def _begin(self, run_id: str, name: str) -> tuple[Run, Step]:
+    def _begin(self, run_id: str, name: str, again: bool) -> tuple[Run, Step]:
         """Take the step on. Raises RunCancelled when the run is not to go on."""
         if self.stopping.is_set():
             raise WorkerStopping
@@ -95,7 +108,7 @@ class StepRunner:
                 return run, step
             if run.state is not RunState.RUNNING:
                 raise RunCancelled
-            if step.state is StepState.RUNNING:
+            if step.state is StepState.RUNNING and not again:
                 runs.append_log(
                     conn, run_id, now, f"{self.worker} goes on at {name}: its worker had stopped in the middle"
                 )

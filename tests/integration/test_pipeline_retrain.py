@@ -54,6 +54,7 @@ from pilothouse.ops.slots import Slot
 
 ANN = Actor(name="ann", roles=frozenset({Right.OPERATOR}))
 ROWS, DAYS = 6_000, 70
+HANGS_AFTER_S = 120.0
 # Far enough back that every label is mature, whatever the hour of the test.
 END = (utc_now() - timedelta(days=3)).replace(minute=0, second=0, microsecond=0)
 
@@ -194,14 +195,14 @@ def worker(place: Place, crash_at: str = "") -> Iterator[subprocess.Popen[bytes]
         process.wait()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 40) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = HANGS_AFTER_S) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
 
 
-def wait_for_end(place: Place, run_id: str, seconds: float = 40) -> None:
+def wait_for_end(place: Place, run_id: str, seconds: float = HANGS_AFTER_S) -> None:
     """Until the run is over; a run that hangs tells how far it came."""
     deadline = time.monotonic() + seconds
     while place.run(run_id).active:
@@ -304,7 +305,7 @@ def test_a_killed_worker_is_followed_by_one_that_goes_on_and_registers_once(stal
     before, step = len(stale.versions()), point.partition(":")[0]
     with worker(stale, crash_at=point) as process:
         run = retrain(stale.state, ANN, "flights", {}, utc_now)
-        assert process.wait(40) == 137
+        assert process.wait(HANGS_AFTER_S) == 137
     assert stale.run(run.id).state is RunState.RUNNING
     with worker(stale):
         wait_for_end(stale, run.id)
@@ -318,7 +319,7 @@ def test_a_worker_that_never_comes_back_is_stood_in_for_by_another(stale: Place)
     before = len(stale.versions())
     with worker(stale, crash_at="train:middle") as process:
         run = retrain(stale.state, ANN, "flights", {}, utc_now)
-        assert process.wait(40) == 137
+        assert process.wait(HANGS_AFTER_S) == 137
     gone = Slot.take(stale.workspace.run, "worker")
     with worker(stale):
         wait_for_end(stale, run.id)

@@ -53,9 +53,7 @@ def state(workspace: Workspace) -> Iterator[State]:
     )  # fmt: skip
     with opened.write() as conn:
         catalog.add_model(conn, model)
-        runs.request(
-            conn, run_id="r", model="flights", kind="retrain", arguments={}, steps=STEPS, actor="ann", at=NOW
-        )
+        runs.request(conn, run_id="r", model="flights", kind="retrain", arguments={}, steps=STEPS, actor="ann", at=NOW)
         runs.set_run(conn, "r", state=RunState.RUNNING, worker="here")
     yield opened
     opened.close()
@@ -85,16 +83,19 @@ def busy_for(times: int) -> Any:
 def test_a_store_that_is_busy_for_a_moment_does_not_cost_the_run(
     state: State, runner: StepRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tracking, "RETRY_AFTER_S", (0.01, 0.01))
     monkeypatch.setattr(tracking, "run_step", busy_for(2))
     assert runner.call("r", "extract", {}) == {"done": "extract"}
     with state.read() as conn:
         assert runs.steps(conn, "r")[0].state is StepState.DONE
+        assert runs.log_lines(conn, "r") == []
 
 
 def test_a_store_that_stays_busy_ends_the_run_with_the_reason(
     state: State, runner: StepRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "run_step", busy_for(1_000))
+    monkeypatch.setattr(tracking, "RETRY_AFTER_S", (0.01, 0.01))
+    monkeypatch.setattr(tracking, "run_step", busy_for(3))
     assert runner.call("r", "extract", {}) is None
     with state.read() as conn:
         run = runs.get(conn, "r")

@@ -1,0 +1,37 @@
+"""What every fault campaign counts, and how it is reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """tried : faults caused. lost, doubled : acknowledged rows missing, and rows there more than once, in table and
+    roll-ups together. wrong : figures that differ from a recount."""
+
+    name: str
+    tried: int
+    lost: int
+    doubled: int
+    wrong: int
+
+    @property
+    def met(self) -> bool:
+        return self.tried > 0 and self.lost == self.doubled == self.wrong == 0
+
+
+def report(area: str, outcomes: Sequence[Outcome]) -> bool:
+    """Print the table and write results/<area>.json; whether every promise was kept."""
+    print(f"{'fault':44} {'tried':>6} {'lost':>6} {'doubled':>8} {'wrong':>6}  met")
+    for o in outcomes:
+        print(f"{o.name:44} {o.tried:6} {o.lost:6} {o.doubled:8} {o.wrong:6}  {'yes' if o.met else 'NO'}")
+    RESULTS.mkdir(exist_ok=True)
+    rows = [asdict(o) | {"met": o.met} for o in outcomes]
+    (RESULTS / f"{area}.json").write_text(json.dumps(rows, indent=1) + "\n")
+    return all(o.met for o in outcomes)

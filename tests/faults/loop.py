@@ -1,0 +1,192 @@
+"""The processes of the loop killed under load: service workers, the sealer and the folder in the middle of their work."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import polars as pl
+import psutil
+
+from pilothouse.data.rollups.fold import rebuild
+from pilothouse.data.rollups.store import rollup_folder
+from pilothouse.ops.house import House
+from pilothouse.ops.supervisor import free_port
+from pilothouse.ops.worker import CRASH_AT
+from tests.faults.campaign import Outcome
+from tests.faults.load import Load
+from tests.support.small import MODEL, make_small
+
+SEAL_POINTS = ("seal:read", "seal:appended", "seal:synced", "seal:forgotten", "seal:labels-appended")
+FOLD_POINTS = ("fold:computed", "fold:appended")
+_SUM = ("n", "s", "s2")
+
+
+def run(times: int) -> list[Outcome]:
+    """Each kind of fault `times` times; every kind on a workspace of its own."""
+    campaigns: Sequence[tuple[str, Callable[[House, str], int]]] = (
+        ("kill -9 of a service worker", lambda house, url: kill_service_workers(url, times)),
+        ("kill -9 of the worker at any moment", lambda house, url: kill_workers(house, times)),
+        ("sealer dies in mid-seal", lambda house, url: crash_workers(house, SEAL_POINTS, times)),
+        ("folder dies in mid-fold", lambda house, url: crash_workers(house, FOLD_POINTS, times)),
+    )
+    return [campaign(name, cause) for name, cause in campaigns]
+
+
+def campaign(name: str, cause: Callable[[House, str], int]) -> Outcome:
+    """Run the loop under load while `cause` kills, then count what is there against what was acknowledged."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
+        house = make_small(Path(folder) / "workspace")
+        service = stack.enter_context(running_service(house))
+        # The worker that nobody kills seals and folds beside the load where the service is what dies.
+        if "service" in name:
+            stack.enter_context(running_worker(house))
+        with Load(service, "r").going() as load:
+            time.sleep(1.0)
+            tried = cause(house, service)
+            time.sleep(1.0)
+        assert load.refused == [], load.refused[:3]
+        stack.close()
+        house.catch_up()
+        return count(name, tried, house, load)
+
+
+def count(name: str, tried: int, house: House, load: Load) -> Outcome:
+    """Lost and doubled rows in the table and in the roll-ups; `wrong`: cells of the roll-ups that a rebuild changes."""
+    handle = house[MODEL]
+    rows = handle.prediction_log.labelled(columns=("prediction_id",))
+    found = rows["prediction_id"]
+    labelled = set(rows.filter(pl.col("label").is_not_null())["prediction_id"])
+    lost = len(load.predicted - set(found)) + len(load.labelled - labelled)
+    doubled = found.len() - found.n_unique()
+    end = handle.data_end()
+    assert end is not None
+    measured = handle.history.performance(handle.window("30d"))
+    # What was written without being acknowledged may be there; once, like everything else.
+    doubled += max(0, measured.rows - rows.height)
+    lost += max(0, rows.height - measured.rows) + abs(measured.labelled - len(labelled))
+    return Outcome(name=name, tried=tried, lost=lost, doubled=doubled, wrong=wrong_cells(house))
+
+
+def wrong_cells(house: House) -> int:
+    """How many cells of the day roll-ups differ between what was folded bit by bit and one recount of the log."""
+    before = day_cells(house)
+    handle = house[MODEL]
+    rebuild(house.workspace, MODEL, handle.signature, handle.profile, handle.label_policy, house.settings)
+    after = day_cells(house)
+    keys = [c for c in before.columns if c not in _SUM]
+    both = before.join(after, on=keys, how="full", suffix="_again", nulls_equal=True)
+    differs = pl.any_horizontal((pl.col(c).fill_null(0) - pl.col(f"{c}_again").fill_null(0)).abs() > 1e-6 for c in _SUM)
+    return both.filter(differs).height
+
+
+def day_cells(house: House) -> pl.DataFrame:
+    """Day roll-ups added up, cells of nothing left out."""
+    frame = pl.read_parquet(rollup_folder(house.workspace, MODEL).files(), hive_partitioning=True)
+    days = frame.filter(pl.col("tier") == "day").drop("period")
+    keys = [c for c in days.columns if c not in _SUM]
+    return days.group_by(keys).agg(pl.col(_SUM).sum()).filter(pl.col("n") != 0)
+
+
+def kill_service_workers(url: str, times: int) -> int:
+    """Kill one of the two, and wait until there are two again."""
+    rng, master = random.Random(0), master_of(url)
+    for _ in range(times):
+        victims = answering(master)
+        os.kill(rng.choice(victims), signal.SIGKILL)
+        wait_until(lambda gone=victims: len(answering(master)) == 2 and answering(master) != gone, 60)
+        time.sleep(rng.uniform(0.2, 0.6))
+    return times
+
+
+def master_of(url: str) -> psutil.Process:
+    port = int(url.rsplit(":", 1)[1])
+    for process in psutil.process_iter(["cmdline"]):
+        line = process.info["cmdline"] or []
+        if "pilothouse.ops.serving" in line and str(port) in line:
+            return process
+    raise AssertionError(f"no service runs on port {port}")
+
+
+def answering(master: psutil.Process) -> list[int]:
+    """Processes below the service that listen, which are its workers."""
+    found = []
+    for child in master.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(c.status == psutil.CONN_LISTEN for c in child.net_connections("tcp")):
+                found.append(child.pid)
+    return sorted(found)
+
+
+def kill_workers(house: House, times: int) -> int:
+    rng = random.Random(0)
+    for _ in range(times):
+        with running_worker(house) as worker:
+            time.sleep(rng.uniform(0.5, 3.0))
+            worker.kill()
+    return times
+
+
+def crash_workers(house: House, points: Sequence[str], times: int) -> int:
+    """Let the worker die at each of `points` in turn, each time while rows are arriving."""
+    for turn in range(times):
+        with running_worker(house, crash_at=points[turn % len(points)]) as worker:
+            assert worker.wait(60) == 137
+    return times
+
+
+@contextmanager
+def running_worker(house: House, crash_at: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "pilothouse.ops.worker", "--workspace", str(house.workspace.root)]
+    environment = {**os.environ, "PILOTHOUSE_SEAL_EVERY_S": "0.2"} | ({CRASH_AT: crash_at} if crash_at else {})
+    with open(house.workspace.run / "worker.log", "ab") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    yield from _until_ended(process)
+
+
+@contextmanager
+def running_service(house: House) -> Iterator[str]:
+    port = free_port(0)
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable, "-m", "pilothouse.ops.serving", "--workspace", str(house.workspace.root), "--port", str(port),
+    ]  # fmt: skip
+    with open(house.workspace.run / "service.log", "ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    for _ in _until_ended(process):
+        wait_until(lambda: is_ready(url), 60)
+        yield url
+
+
+def _until_ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + timedelta(seconds=seconds).total_seconds()
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.05)
