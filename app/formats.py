@@ -100,10 +100,13 @@ def duration(length: timedelta | None) -> str:
     if length is None:
         return NOTHING
     seconds = length.total_seconds()
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    seconds = round(seconds)
     if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+        return f"{seconds} s"
     if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+        return f"{seconds // 60} min {seconds % 60} s"
     if seconds < 2 * 86400:
         return f"{seconds / 3600:.0f} h"
     weeks, days = divmod(round(seconds / 86400), 7)

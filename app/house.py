@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 
 import polars as pl
 
-from pilothouse.app.panel import Panel
+from pilothouse.app import ranges
+from pilothouse.app.panel import Panel, page
 from pilothouse.app.panels import drift as drifts
 from pilothouse.app.panels import performance as performances
 from pilothouse.app.panels.charts import STEPS, View
@@ -46,7 +47,7 @@ class Answer:
 
     def to_html(self) -> str:
         """All panels on one page that stands alone."""
-        return "\n".join(panel.to_html() for panel in self.panels)
+        return page(self.panels)
 
     def __repr__(self) -> str:
         return "\n\n".join(str(panel) for panel in self.panels)
@@ -122,7 +123,7 @@ class Model(ModelHandle):
     house: House
 
     def drift(self, window: str | Window = "7d") -> Answer:
-        """Drift of every feature over the window, and week by week before it."""
+        """Drift of every feature over the window, and day by day within it."""
         chosen = self._window(window)
         found = self.history.drift(chosen)
         view = self._view(chosen, "day")
@@ -151,10 +152,14 @@ class Model(ModelHandle):
     def _window(self, window: str | Window) -> Window:
         return window if isinstance(window, Window) else self.window(window)
 
+    def _url_range(self, asked: str | Window) -> str:
+        return ranges.window_text(self._window(asked), self.house.settings.zone)
+
     def _answer(
         self, result: Drift | Performance, frame: pl.DataFrame, panels: tuple[Panel, ...], asked: str | Window
     ) -> Answer:
-        url = self.house.page_url("model", model=self.name, range=str(asked))
+        shown = asked if isinstance(asked, str) and ranges.is_back(asked) else self._url_range(asked)
+        url = self.house.page_url("model", model=self.name, range=shown)
         return Answer(result=result, frame=frame, panels=panels, url=url)
 
     def __repr__(self) -> str:

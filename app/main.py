@@ -6,8 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from pilothouse.app import markup, sentences, session
+from pilothouse.app import markup, ranges, sentences, session, widgets
 from pilothouse.app.theme import CSS_FILE
+from pilothouse.data.errors import PilothouseError
 
 _STATIC = Path(__file__).resolve().parent / "static"
 
@@ -19,7 +20,7 @@ def _sidebar() -> None:
             # Bound here, in the entry script, so that they outlive a change of page; the URL holds the shown text.
             st.selectbox("Model", names, key="model", bind="query-params")
         _time_range()
-        if session.range_text() not in session.PRESETS:
+        if session.range_text() not in ranges.PRESETS:
             st.button("Back to 14 days", icon=":material/undo:", on_click=_reset_range, width="stretch")
         st.toggle("UTC", key="utc", help="Show all times in UTC: for incidents across zones.")
         if names:
@@ -29,14 +30,14 @@ def _sidebar() -> None:
 
 def _time_range() -> None:
     # A default beside a value that a callback has set makes Streamlit warn, so it is given only until there is one.
-    default = 0 if "range" in st.session_state else session.PRESETS.index(session.DEFAULT_RANGE)
+    default = 0 if "range" in st.session_state else ranges.PRESETS.index(ranges.DEFAULT_RANGE)
     help_text = "For every page. A sideways drag on a chart over time sets it too."
     options = session.range_options()
     st.selectbox("Time range", options, index=default, key="range", bind="query-params", help=help_text)
 
 
 def _reset_range() -> None:
-    st.session_state["range"] = session.DEFAULT_RANGE
+    st.session_state["range"] = ranges.DEFAULT_RANGE
 
 
 def _data_note() -> None:
@@ -51,9 +52,10 @@ def _demo_note() -> None:
 
 
 def _say_flash() -> None:
-    text = st.session_state.pop("flash", None)
-    if text:
-        st.toast(text, icon=":material/check:")
+    said = st.session_state.pop("flash", None)
+    if said:
+        text, icon = said
+        st.toast(text, icon=icon)
 
 
 def main() -> None:
@@ -68,7 +70,10 @@ def main() -> None:
     session.follow()
     _sidebar()
     _say_flash()
-    here.run()
+    try:
+        here.run()
+    except PilothouseError as error:
+        widgets.refusal(error, "Not available")
 
 
 main()

@@ -14,6 +14,8 @@ _WORD = {State.CRITICAL: "Critical", State.WATCH: "Watch", State.HEALTHY: "Healt
 TONE = {State.CRITICAL: "critical", State.WATCH: "watch", State.HEALTHY: "healthy", State.NO_DATA: "none"}
 
 _TYPED = re.compile(r"`([^`]+)`")
+_PLACE = re.compile(r"\*\*([^*]+)\*\*")
+_NAMED = re.compile(r"\*([^*]+)\*")
 
 
 class Html(str):
@@ -58,6 +60,15 @@ def prose(text: str) -> Html:
     'Start it with <code class="ph-code">pilothouse up</code>.'
     """
     return Html(_TYPED.sub(r'<code class="ph-code">\1</code>', html.escape(text)))
+
+
+def emphasised(text: str) -> Html:
+    """Our own sentences as `prose` has them, with **a place to go** in bold and *a thing's name* in italics.
+
+    >>> emphasised("Press **Retrain**.")
+    'Press <b>Retrain</b>.'
+    """
+    return Html(_NAMED.sub(r"<em>\1</em>", _PLACE.sub(r"<b>\1</b>", prose(text))))
 
 
 def state_words(state: State) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -67,15 +68,17 @@ class Panel:
 
     def to_html(self) -> str:
         """A page that stands alone: plotly.js is inside, so it opens without a network."""
+        return page([self])
+
+    def section(self, *, with_library: bool) -> markup.Html:
+        """The panel as a part of a page; `with_library` where it is the first to need plotly.js."""
         drawing = markup.tag("p", self.empty)
         if self.spec is not None:
             from plotly.io import to_html
 
-            drawing = markup.Html(to_html(self.figure(), include_plotlyjs="inline", full_html=False, validate=False))
-        body = markup.join([self._words(), drawing, self._table(limit=len(self.rows.rows))])
-        style = markup.Html(f"<style>{CSS_FILE.read_text()}</style>")
-        head = markup.join([markup.Html('<meta charset="utf-8">'), markup.tag("title", self.title), style])
-        return f"<!doctype html><html lang='en'><head>{head}</head><body class='ph-page'>{body}</body></html>"
+            library = "inline" if with_library else False
+            drawing = markup.Html(to_html(self.figure(), include_plotlyjs=library, full_html=False, validate=False))
+        return markup.join([self._words(), drawing, self._table(limit=len(self.rows.rows))])
 
     def _words(self) -> markup.Html:
         parts = [
@@ -99,3 +102,13 @@ class Panel:
         if self.spec is not None:
             bundle["application/vnd.plotly.v1+json"] = self.figure()
         return bundle
+
+
+def page(panels: Sequence[Panel]) -> str:
+    """Panels one below the other on a page that stands alone; plotly.js is inside once."""
+    first = next((place for place, panel in enumerate(panels) if panel.spec is not None), None)
+    body = markup.join(panel.section(with_library=place == first) for place, panel in enumerate(panels))
+    title = markup.tag("title", panels[0].title if panels else "Pilothouse")
+    style = markup.Html(f"<style>{CSS_FILE.read_text()}</style>")
+    head = markup.join([markup.Html('<meta charset="utf-8">'), title, style])
+    return f"<!doctype html><html lang='en'><head>{head}</head><body class='ph-page'>{body}</body></html>"

@@ -5,8 +5,10 @@ Keyed on the model and the *text* of the range: a window that ends with live dat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import dropwhile
+from typing import TypeVar
 
 import streamlit as st
 
@@ -14,6 +16,7 @@ from pilothouse.app import session
 from pilothouse.app.faces import ModelFace, Report
 from pilothouse.app.panels import fleet
 from pilothouse.app.panels.charts import STEPS, View
+from pilothouse.app.tours import Way
 from pilothouse.data.errors import BadData
 from pilothouse.data.history.results import (
     Distribution,
@@ -28,7 +31,10 @@ from pilothouse.data.history.results import (
 from pilothouse.data.measures.compare import Comparison
 from pilothouse.data.windows import Window
 
+Point = TypeVar("Point", TrendPoint, DriftPoint)
+
 TTL_S = 5
+_LONGEST = {"hour": timedelta(days=14), "day": timedelta(days=366), "week": timedelta.max}
 _CONTEXT = {"hour": timedelta(days=4), "day": timedelta(weeks=8), "week": timedelta(weeks=32)}
 
 
@@ -41,6 +47,11 @@ def default_step(window: Window) -> str:
     return "hour" if window.length <= timedelta(days=2) else "week"
 
 
+def allowed_steps(window: Window) -> tuple[str, ...]:
+    """The buckets that a chart of the window can carry: finer ones would be thousands, too thin to see or to click."""
+    return tuple(step for step in STEPS if window.length <= _LONGEST[step])
+
+
 def view(face: ModelFace, every: str) -> View:
     """What the figures over time of a model's page share. They begin where the data do."""
     window = session.window(face)
@@ -51,25 +62,29 @@ def view(face: ModelFace, every: str) -> View:
     return View(model=face.name, within=within, zone=session.zone(), every=every, events=events, focus=window)
 
 
+def _from_first_row(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Before the model's first row there is nothing to show: charts begin where the data do."""
+    return tuple(dropwhile(lambda point: point.rows == 0, points))
+
+
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def health(model: str) -> Health:
     return session.house()[model].health()
 
 
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
-def performance(model: str, range_text: str, previous: bool = False) -> Performance:
-    """Over the chosen range, or over the one of the same length before it."""
+def performance(model: str, range_text: str, previous: bool = False, version: int | None = None) -> Performance:
+    """Over the chosen range, or over the one of the same length before it; of all versions, or of one."""
     face = session.house()[model]
     window = session.window(face)
-    return face.history.performance(window.before() if previous else window)
+    return face.history.performance(window.before() if previous else window, version)
 
 
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def trend(model: str, range_text: str, every: str, by_version: bool = False) -> tuple[TrendPoint, ...]:
     face = session.house()[model]
-    return tuple(
-        face.history.performance_trend(context(session.window(face), every), STEPS[every], by_version=by_version)
-    )
+    span = context(session.window(face), every)
+    return _from_first_row(face.history.performance_trend(span, STEPS[every], by_version=by_version))
 
 
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
@@ -81,9 +96,7 @@ def drift(model: str, range_text: str) -> Drift:
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def drift_trend(model: str, range_text: str, every: str) -> tuple[DriftPoint, ...]:
     face = session.house()[model]
-    points = face.history.drift_trend(context(session.window(face), every), STEPS[every])
-    # Before the model's first row there is nothing to compare: the map begins where the data do.
-    return tuple(dropwhile(lambda point: point.rows == 0, points))
+    return _from_first_row(face.history.drift_trend(context(session.window(face), every), STEPS[every]))
 
 
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
@@ -135,6 +148,20 @@ def compared(model: str, before: int, now: int, deployment_seq: int) -> Comparis
         return None
 
 
+def way_so_far(model: str) -> Way:
+    """How far a visitor of the demo has come with its model."""
+    face = session.house()[model]
+    runs = face.runs(20)
+    acts = [deployment.act for deployment in face.deployments if deployment.previous is not None]
+    return Way(
+        needs_a_person=health(model).state in fleet.NEEDS_A_PERSON,
+        running=any(run.active for run in runs),
+        verdict=next((run.verdict for run in runs if run.verdict), ""),
+        promoted="promote" in acts,
+        rolled_back="rollback" in acts,
+    )
+
+
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def fleet_line(model: str, range_text: str) -> fleet.Line:
     """Everything the fleet says of one model."""
@@ -149,5 +176,5 @@ def fleet_line(model: str, range_text: str) -> fleet.Line:
         trend=trend(model, range_text, "week"),
         drift=drift(model, range_text),
         traffic=traffic(model, range_text, "day"),
-        last_at=face.data_end(),
+        last_at=face.history.watermark().data_to,
     )

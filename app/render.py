@@ -30,14 +30,15 @@ def show(
     brush: bool = False,
     on_cell: Callable[[Hit], None] | None = None,
     extra: markup.Html | None = None,
+    framed: bool = True,
 ) -> None:
     """Place a panel as a card: title and menu, its sentence, the figure or why there is none.
 
     brush : a sideways drag on the figure sets the shared time range. on_cell : called with the `customdata` of a point
-    that was clicked on. extra : HTML in the place of a figure, or below it.
+    that was clicked on. extra : HTML in the place of a figure, or below it. framed : False inside a card.
     """
     key = key or panel.name
-    with st.container(border=True, key=f"panel-{key}", height="stretch"):
+    with st.container(border=framed, key=f"panel-{key}", height="stretch" if framed else "content"):
         head(panel, key)
         if panel.empty:
             st.html(markup.tag("p", markup.prose(panel.empty), kind="ph-empty"))
@@ -77,10 +78,10 @@ def menu(panel: Panel, key: str) -> None:
             st.html(markup.tag("p", "Picture (PNG): the camera that appears over the figure.", kind="ph-quiet"))
         if panel.code:
             st.html(markup.tag("p", "The same in Python:", kind="ph-quiet"))
-            st.code(_script(panel), language="python", wrap_lines=True)
+            st.code(script(panel), language="python", wrap_lines=True)
 
 
-def _script(panel: Panel) -> str:
+def script(panel: Panel) -> str:
     """A script that makes the panel's answer again."""
     imports = "from datetime import timedelta\n\n" if "timedelta(" in panel.code else ""
     return f"{imports}import pilothouse as ph\n\nhouse = ph.open({session.workspace()!r})\n{panel.code}"

@@ -40,6 +40,16 @@ def _counted(count: int, what: str) -> str:
     return f"{count} reason{'s' if count > 1 else ''} {what}" if count else ""
 
 
+def how_to_send(model: str, service_url: str | None) -> str:
+    """Where predictions and labels are sent to."""
+    where = f"{service_url or 'http://127.0.0.1:PORT'}/models/{model}"
+    running = "" if service_url else " Start the service with `pilothouse up`."
+    return (
+        f"Rows are scored at `POST {where}/predict`, labels follow at `POST {where}/feedback`; "
+        f"`GET {where}` gives an example.{running}"
+    )
+
+
 def maturity(performance: Performance, policy: LabelPolicy) -> str:
     """For whom the metrics speak."""
     silence = "counts as the negative class" if policy.silence is Silence.NEGATIVE else "stays unknown"
@@ -51,7 +61,8 @@ def gate(policy: GatePolicy) -> str:
     """What the gate asks of a challenger."""
     return (
         f"The gate asks for a ROC AUC at least {formats.number(policy.min_gain, 2)} above the champion's, with "
-        f"the whole 95 % band of the gain above 0, on at least {formats.count(policy.min_labelled)} labelled rows."
+        f"the whole 95 % band of the gain above 0 and a log-loss at most {formats.number(policy.max_log_loss_increase, 2)} "
+        f"higher, on at least {formats.count(policy.min_labelled)} labelled rows."
     )
 
 

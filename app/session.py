@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import streamlit as st
 
+from pilothouse.app import ranges
 from pilothouse.app.faces import HouseFace, ModelFace
 from pilothouse.data.windows import Window, utc_now
 
-PRESET_NAMES = {
-    "24h": "last 24 hours", "7d": "last 7 days", "14d": "last 14 days", "30d": "last 30 days",
-    "12w": "last 12 weeks", "26w": "last 26 weeks", "52w": "last 52 weeks",
-}  # fmt: skip
-PRESETS = tuple(PRESET_NAMES)
-DEFAULT_RANGE = "14d"
-_CUSTOM = re.compile(r"(\d{4}-\d\d-\d\d(?:T\d\d:\d\d)?)~(\d{4}-\d\d-\d\d(?:T\d\d:\d\d)?)")
 _PAGES = Path(__file__).resolve().parent.parent / "pages"
 
 
@@ -58,60 +51,21 @@ def now() -> datetime:
 
 
 def range_text() -> str:
-    return str(st.session_state.get("range") or DEFAULT_RANGE)
-
-
-def range_name(text: str) -> str:
-    return PRESET_NAMES.get(text) or text.replace("~", " to ").replace("T", " ")
+    return str(st.session_state.get("range") or ranges.DEFAULT_RANGE)
 
 
 def range_options() -> list[str]:
-    """The presets, and the span that a drag on a chart (or the URL) asks for."""
-    asked = st.session_state.get("range") or st.query_params.get("range", "")
-    return [*PRESETS, asked] if parse_custom(asked, UTC) else list(PRESETS)
-
-
-def parse_custom(text: str, zone: tzinfo) -> Window | None:
-    """A span as the URL holds it, `2026-09-01~2026-09-08` or with `T07:30`; None when it is not one.
-
-    >>> parse_custom("2026-09-01~2026-09-08", UTC).length.days
-    7
-    """
-    found = _CUSTOM.fullmatch(text or "")
-    if not found:
-        return None
-    try:
-        start, end = (datetime.fromisoformat(part).replace(tzinfo=zone) for part in found.groups())
-    except ValueError:
-        return None
-    return Window(start, end) if start < end else None
-
-
-def custom_text(start: datetime, end: datetime) -> str:
-    """Two wall-clock times as the URL holds them: whole days without the hour.
-
-    >>> custom_text(datetime(2026, 9, 1), datetime(2026, 9, 8))
-    '2026-09-01~2026-09-08'
-    """
-    whole = all((t.hour, t.minute) == (0, 0) for t in (start, end))
-    pattern = "%Y-%m-%d" if whole else "%Y-%m-%dT%H:%M"
-    return f"{start:{pattern}}~{end:{pattern}}"
+    """The presets, and the range that a drag on a chart (or the URL) asks for."""
+    asked = str(st.session_state.get("range") or st.query_params.get("range", ""))
+    extra = [asked] if asked not in ranges.PRESETS and ranges.is_known(asked, house().settings.zone) else []
+    return [*ranges.PRESETS, *extra]
 
 
 def choose_span(start: datetime, end: datetime) -> None:
     """Make a drag, in the wall-clock time that is shown, the shared time range. For callbacks."""
     shown, business = zone(), house().settings.zone
     there = (time.replace(tzinfo=shown).astimezone(business).replace(tzinfo=None) for time in (start, end))
-    st.session_state["range"] = custom_text(*snapped(*there))
-
-
-def snapped(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """A drag rounded to what a person meant: whole days, or whole hours when it spans two days or less."""
-    if end - start > timedelta(days=2):
-        first = start.replace(hour=0, minute=0, second=0, microsecond=0)
-        return first, end.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    first = start.replace(minute=0, second=0, microsecond=0)
-    return first, end.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    st.session_state["range"] = ranges.custom_text(*ranges.snapped(*there))
 
 
 def window(face: ModelFace) -> Window:
@@ -120,7 +74,7 @@ def window(face: ModelFace) -> Window:
     A span is read in the business zone whatever zone is shown, so that a link means the same to everybody.
     """
     chosen = range_text()
-    return parse_custom(chosen, house().settings.zone) or face.window(chosen)
+    return ranges.parse_custom(chosen, house().settings.zone) or face.window(chosen)
 
 
 def page(name: str) -> st.Page:
@@ -150,9 +104,9 @@ def follow() -> None:
         st.switch_page(page(place), query_params={})
 
 
-def flash(text: str) -> None:
+def flash(text: str, icon: str = ":material/check:") -> None:
     """Say `text` once, after the rerun that follows."""
-    st.session_state["flash"] = text
+    st.session_state["flash"] = (text, icon)
 
 
 def forget_answers() -> None:

@@ -8,10 +8,9 @@ from typing import Any, Literal, TypeVar
 
 import streamlit as st
 
-from pilothouse.app import formats, markup, session
-from pilothouse.app.faces import ModelFace
-from pilothouse.app.panels import fleet
-from pilothouse.app.panels.charts import STEPS
+from pilothouse.app import formats, markup, render, session
+from pilothouse.app.faces import ModelFace, Scorecard
+from pilothouse.app.panels import fleet, releases
 from pilothouse.data.errors import PilothouseError
 from pilothouse.data.history.results import State
 
@@ -87,10 +86,12 @@ def visit_row(key: str, models: Sequence[str]) -> None:
         session.visit("model", models[rows[0]])
 
 
-def step(default: str) -> str:
+def step(default: str, allowed: Sequence[str]) -> str:
     """The bucket of the charts over time."""
+    if st.session_state.get("step") not in allowed:
+        st.session_state.pop("step", None)
     chosen = st.segmented_control(
-        "Step", tuple(STEPS), default=default, key="step", label_visibility="collapsed", required=True
+        "Step", allowed, default=default, key="step", label_visibility="collapsed", required=True
     )
     return str(chosen or default)
 
@@ -116,6 +117,15 @@ def fleet_columns(lines: Sequence[fleet.Line], zone: tzinfo) -> tuple[dict[str, 
         "Max PSI": config.TextColumn("Max PSI, feature", width="medium"),
     }
     return columns, drawn
+
+
+def scorecard(card: Scorecard | None, model: str, version: int, zone: tzinfo) -> None:
+    """What the gate read of a challenger, with its verdict's reason, and its rows to take along."""
+    if card is None:
+        paragraph(releases.verdict_reason(card))
+        return
+    panel = releases.scorecard(card, model=model, challenger=version, zone=zone)
+    render.show(panel, extra=releases.scorecard_table(card, challenger=version), framed=False)
 
 
 def attempt(ask: Callable[[], Answer]) -> Answer | None:

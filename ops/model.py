@@ -24,7 +24,7 @@ from pilothouse.data.state.audit import AuditRow
 from pilothouse.data.state.catalog import ModelRow, VersionRow
 from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.state.runs import Run, RunState
-from pilothouse.data.windows import Window, as_utc, parse_span, parse_window
+from pilothouse.data.windows import Window, as_utc, parse_window
 from pilothouse.ops.releases.switch import SwitchProof, champion_version
 from pilothouse.ops.reports.report import EvidentlyReport, make_report
 
@@ -205,19 +205,20 @@ class ModelHandle:
         """Ask for a retraining; the worker runs it. While one is under way, that one is given back.
 
         train, judge : how long a span to learn from, and how long a later, untouched one to judge champion and
-        challenger on: `8w`, `56d`. Raises NoChampion, InvalidWindow, NotAllowed.
+        challenger on: `8w`, `56d`. Raises NoChampion, InvalidWindow, BadData for a part of a day, NotAllowed.
         """
-        from pilothouse.ops.pipeline.requests import retrain
+        from pilothouse.ops.pipeline.requests import retrain, whole_days
 
-        arguments = {"train_days": parse_span(train).days, "judge_days": parse_span(judge).days}
+        arguments = {"train_days": whole_days(train), "judge_days": whole_days(judge)}
         return retrain(self.house.state, self.house.actor, self.name, arguments, self.house.clock)
 
     def compare(self, champion: int, challenger: int, window: Window) -> Comparison:
         """Two versions on the same labelled rows of the log, scored anew. Raises UnknownVersion, EmptyWindow."""
         from pilothouse.ops.pipeline.compare import compare
 
-        house = self.house
-        return compare(house.workspace, house.state, house.store, self.name, champion, challenger, window)
+        with self.house.state.read() as conn:
+            old, new = (catalog.get_version(conn, self.name, version) for version in (champion, challenger))
+        return compare(self.prediction_log, self.house.store, old, new, window)
 
     def report(self, window: Window) -> EvidentlyReport:
         """Evidently's full report of the window against the reference, made in a child process (some ten seconds)."""
@@ -233,7 +234,7 @@ class ModelHandle:
         return self.house.runs(self.name, limit)
 
     def events(self, window: Window | None = None) -> tuple[Event, ...]:
-        """What happened to the model, newest first: registrations, promotions, roll backs, retrains."""
+        """What happened to the model, newest first: promotions, roll backs, retrains."""
         found = [*map(_deployment_event, self.deployments), *_retrain_events(self.runs())]
         inside = [e for e in found if window is None or e.at in window]
         return tuple(sorted(inside, key=lambda e: e.at, reverse=True))

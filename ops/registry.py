@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from sqlalchemy import Connection
 
 from pilothouse.data.epoch import publish_epoch
 from pilothouse.data.errors import BadData
@@ -68,10 +69,12 @@ class Registry:
         reference : labelled rows held out from training, one an example, with the target column. Everything is later
         compared with them. Rows without a label are left out of the reference performance.
         Raises InvalidName, AlreadyExists, MissingColumn, UntrustedArtifact, NotAllowed, or BadData when the estimator
-        cannot score the reference.
+        cannot score the reference, or knows other classes than it has.
         """
         checked_name(name)
         require(self.state, actor, Right.OPERATOR, "register", name, self.clock)
+        with self.state.read() as conn:
+            catalog.refuse_taken_name(conn, name)
         signature = infer_signature(reference, target, task, _feature_order(estimator, features))
         signature = _with_model_classes(signature, estimator)
         content = artifacts.dump(estimator, tuple(trusted))
@@ -104,7 +107,7 @@ class Registry:
         self,
         actor: Actor,
         model: str,
-        estimator: Any,
+        challenger: Any,
         *,
         trusted: Sequence[str] | None = None,
         run_id: str | None = None,
@@ -115,28 +118,39 @@ class Registry:
     ) -> VersionRow:
         """Register a challenger. With a `run_id` it happens once: a second call returns the first call's version.
 
-        trusted : types to trust; None takes the champion's. It becomes the champion only by `promote`.
+        challenger : a fitted estimator, or the SHA-256 of an artifact that stands in the store already.
+        trusted : types to trust; None takes the champion's. scorecard : kept with the new version's number in it.
+        It becomes the champion only by `promote`.
+        Raises UnknownModel, NoChampion, UntrustedArtifact, UnportableModel, NotAllowed, or BadArtifact when the store
+        does not hold those bytes.
         """
         require(self.state, actor, Right.OPERATOR, "register a version of", model, self.clock)
         with self.state.read() as conn:
             row = catalog.get_model(conn, model)
-            latest = catalog.list_versions(conn, model)[0]
-        types = tuple(trusted) if trusted is not None else latest.trusted_types
-        sha256 = self.store.put(artifacts.dump(estimator, types))
+            champion = catalog.get_version(conn, model, deployments.in_force(conn, model).version)
+        types = tuple(trusted) if trusted is not None else champion.trusted_types
+        sha256 = self._stored(challenger, types)
         with self.state.write() as conn:
             known = catalog.version_of_run(conn, run_id) if run_id else None
             if known:
                 return known
+            number = catalog.next_version(conn, model)
             version = VersionRow(
-                model=model, version=catalog.next_version(conn, model), artifact_sha256=sha256, runtime=RUNTIME,
-                signature=row.signature, trusted_types=types, libraries=installed_libraries(),
-                threshold=latest.threshold, run_id=run_id, snapshot_sha256=snapshot_sha256, trained=trained,
-                scorecard=dict(scorecard) if scorecard else None, note=note, created_at=self.clock(),
-                created_by=actor.name,
+                model=model, version=number, artifact_sha256=sha256, runtime=RUNTIME, signature=row.signature,
+                trusted_types=types, libraries=installed_libraries(), threshold=champion.threshold, run_id=run_id,
+                snapshot_sha256=snapshot_sha256, trained=trained, scorecard=_numbered(scorecard, number), note=note,
+                created_at=self.clock(), created_by=actor.name,
             )  # fmt: skip
             catalog.add_version(conn, version)
             _audit(conn, actor, version)
         return version
+
+    def _stored(self, challenger: Any, trusted: Sequence[str]) -> str:
+        """SHA-256 of the challenger's artifact, which stands in the store when this returns."""
+        if not isinstance(challenger, str):
+            return self.store.put(artifacts.dump(challenger, trusted))
+        self.store.read(challenger)
+        return challenger
 
     def _make_profile(
         self, name: str, scorer: SklearnScorer, signature: Signature, reference: pl.DataFrame, window: Window | None
@@ -169,9 +183,23 @@ def _with_model_classes(signature: Signature, estimator: Any) -> Signature:
     if classes is None or signature.task is Task.REGRESSION:
         return signature
     ordered = tuple(c.item() if hasattr(c, "item") else c for c in classes)
+    strange = [c for c in signature.target.classes if c not in ordered]
+    if strange or (signature.task is Task.BINARY and len(ordered) != 2):
+        known, told = (", ".join(map(repr, of)) for of in (ordered, signature.target.classes))
+        raise BadData(
+            f"The model knows the classes {known}; {signature.target.name!r} has {told} in the reference. "
+            "Give labels as the model was fitted on, and a task that fits it."
+        )
     return replace(signature, target=replace(signature.target, classes=ordered))
 
 
-def _audit(conn: Any, actor: Actor, version: VersionRow) -> None:
+def _numbered(scorecard: Mapping[str, Any] | None, version: int) -> dict[str, Any] | None:
+    """`scorecard` with the number that the challenger got only now."""
+    if scorecard is None:
+        return None
+    return {**scorecard, "challenger": {**scorecard.get("challenger", {}), "version": version}}
+
+
+def _audit(conn: Connection, actor: Actor, version: VersionRow) -> None:
     details = {"version": version.version, "artifact_sha256": version.artifact_sha256, "run_id": version.run_id}
     audit.append(conn, actor=actor.name, act="register", target=version.model, details=details, at=version.created_at)

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pilothouse.app import markup, questions, sentences, session, widgets
+from pilothouse.app import markup, questions, ranges, sentences, session, tours, widgets
 from pilothouse.app.panels import fleet
-
-TOUR = (
-    "Read the card above: it says which model needs you and the rule that made it so.",
-    "Open **its page** and look at ROC AUC by week: the model was right once, and has gone stale.",
-    "Press **Retrain**. It takes under a minute; reload the page in the middle if you like.",
-    "Read the scorecard on **Releases**: both versions on the same rows that neither has seen. Promote the challenger.",
-    "Watch the panel *since the switch* fill with flights that land after it. Then roll back: one button.",
-)
 
 
 def tour() -> None:
-    demo = session.house().demo
-    if demo is None or st.session_state.get("tour-over"):
+    house = session.house()
+    if house.demo is None or st.session_state.get("tour-over"):
         return
+    names = house.models()
     with st.container(border=True, key="tour"):
         st.html(markup.tag("h2", "A tour in five steps", kind="ph-heading"))
-        st.markdown("\n".join(f"{place}. {step}" for place, step in enumerate(TOUR, 1)))
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.button("I know my way", icon=":material/close:", on_click=_end_tour)
-            widgets.quiet(demo.sentence)
+        st.html(tours.listing(tours.stops(questions.way_so_far(names[0]))))
+        st.button("I know my way", icon=":material/close:", on_click=_end_tour)
 
 
 def _end_tour() -> None:
@@ -79,7 +70,7 @@ def main() -> None:
     widgets.title("Fleet", fleet.inbox_sentence(lines))
     inbox(lines)
     tour()
-    widgets.tiles(fleet.tiles(lines, session.range_name(chosen)))
+    widgets.tiles(fleet.tiles(lines, ranges.name(chosen)))
     models(lines)
     running()
 

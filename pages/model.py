@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 import streamlit as st
 
@@ -10,7 +11,7 @@ from pilothouse.app import formats, markup, questions, render, sentences, sessio
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import drift as drifts
 from pilothouse.app.panels import fleet, performance, reports, tables, traffic
-from pilothouse.data.history.results import Drift, DriftPoint
+from pilothouse.data.history.results import Drift, DriftPoint, Health
 
 SHOWN_FEATURES = 20
 
@@ -22,9 +23,17 @@ def answer(face: ModelFace) -> None:
     if health.reasons:
         with st.container(border=True):
             st.html(fleet.reasons(health.reasons))
-            with st.container(horizontal=True):
-                st.page_link(session.page("retrain"), label="Retrain", icon=":material/model_training:")
-                st.page_link(session.page("releases"), label="Releases", icon=":material/rocket_launch:")
+            ways_out(face, health)
+
+
+def ways_out(face: ModelFace, health: Health) -> None:
+    """What to do about it: where to act, or how to send what is missing."""
+    if health.state in fleet.NEEDS_A_PERSON:
+        with st.container(horizontal=True):
+            st.page_link(session.page("retrain"), label="Retrain", icon=":material/model_training:")
+            st.page_link(session.page("releases"), label="Releases", icon=":material/rocket_launch:")
+        return
+    widgets.quiet(sentences.how_to_send(face.name, session.house().service_url))
 
 
 def numbers(face: ModelFace) -> None:
@@ -40,7 +49,8 @@ def over_time(face: ModelFace) -> str:
     chosen = session.range_text()
     widgets.section("Performance over time")
     with st.container(horizontal=True, vertical_alignment="center"):
-        every = widgets.step(questions.default_step(session.window(face)))
+        window = session.window(face)
+        every = widgets.step(questions.default_step(window), questions.allowed_steps(window))
         apart = st.toggle("Versions apart", key="by-version")
         widgets.quiet("The soft band is the time range; drag sideways on a chart to choose another.")
     points = questions.trend(face.name, chosen, every, apart)
@@ -65,27 +75,31 @@ def drift(face: ModelFace, every: str) -> None:
     if not points or not names:
         widgets.empty("No predictions to compare with the reference yet.")
         return
+    scope = (face.name, chosen, every)
     left, right = st.columns([3, 2])
     with right:
-        feature, place = picked(names, points)
+        feature, place = picked(names, points, scope)
         shape = questions.distribution(face.name, feature, points[place].window)
         render.show(drifts.overlay(shape, view))
     with left:
         panel = drifts.heatmap(points, names[:SHOWN_FEATURES], view, (feature, place))
-        render.show(panel, on_cell=_choose_cell, extra=drifts.legend())
+        render.show(panel, on_cell=partial(_choose_cell, scope), extra=drifts.legend())
     ranking(found)
 
 
-def picked(names: list[str], points: tuple[DriftPoint, ...]) -> tuple[str, int]:
-    """The feature and the bucket shown beside the map: by the box above it, or by a click on the map."""
-    feature = st.selectbox("Feature", names, key="feature", help="Or choose a cell of the map.")
-    place = st.session_state.get("bucket", len(points) - 1)
-    return feature or names[0], min(place, len(points) - 1)
+def picked(names: list[str], points: tuple[DriftPoint, ...], scope: tuple[str, ...]) -> tuple[str, int]:
+    """The feature and the bucket shown beside the map: by the box above it, or by a click on the map.
+
+    scope : what a bucket's place is counted in; a place chosen in another scope means another time, and is forgotten.
+    """
+    feature = st.selectbox("Feature", names, key="feature", help="Or choose a cell of the map.") or names[0]
+    chosen_in, place = st.session_state.get("bucket", (None, 0))
+    return feature, min(place, len(points) - 1) if chosen_in == scope else drifts.newest_known(points, feature)
 
 
-def _choose_cell(hit: tuple[object, ...]) -> None:
+def _choose_cell(scope: tuple[str, ...], hit: tuple[object, ...]) -> None:
     if len(hit) == 3 and hit[0] == "cell":
-        st.session_state["feature"], st.session_state["bucket"] = str(hit[1]), int(str(hit[2]))
+        st.session_state["feature"], st.session_state["bucket"] = str(hit[1]), (scope, int(str(hit[2])))
 
 
 def ranking(found: Drift) -> None:

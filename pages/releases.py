@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pilothouse.app import formats, markup, questions, render, session, widgets
+from pilothouse.app import formats, markup, questions, ranges, render, session, widgets
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import performance, releases
 from pilothouse.app.panels.charts import STEPS
 from pilothouse.data.state.catalog import VersionRow
 
+_KEPT = "It is kept in the audit trail."
+
 
 @st.dialog("Promote", icon=":material/rocket_launch:")
-def promote_dialog(face: ModelFace, version: int, epoch: int) -> None:
-    card = next(v.scorecard for v in face.versions if v.version == version)
+def promote_dialog(face: ModelFace, version: VersionRow, epoch: int) -> None:
+    card, number = version.scorecard, version.version
     before = "It is the first champion."
     if face.champion:
         before = f"Version {face.champion.version} stays at hand, so that you can roll back."
-    st.html(markup.tag("h3", f"Make version {version} the champion of {face.name}?", kind="ph-heading"))
-    widgets.paragraph(f"Every answer from the flip on comes from version {version}. {before}")
+    st.html(markup.tag("h3", f"Make version {number} the champion of {face.name}?", kind="ph-heading"))
+    widgets.paragraph(f"Every answer from the flip on comes from version {number}. {before}")
     widgets.paragraph("All service workers load it first; none switches before all can.")
-    widgets.paragraph(releases.predicted_outcome(card, face.name, version))
-    if releases.verdict(card) != "promote":
+    widgets.paragraph(releases.predicted_outcome(card, face.name, number))
+    taken_back = releases.rolled_back(face.deployments, number)
+    if taken_back:
+        widgets.paragraph(releases.rollback_sentence(taken_back, session.zone()))
+    elif releases.verdict(card) != "promote":
         st.html(markup.join([releases.verdict_chip(card), " ", releases.verdict_reason(card)]))
-    reason = st.text_input(
-        "Reason", key="promote-reason", placeholder="Why now? It is kept in the audit trail.", live=True
-    )
-    kind = widgets.weight(releases.verdict(card) == "promote")
-    if st.button(
-        f"Promote version {version}",
-        type=kind,
-        icon=":material/rocket_launch:",
-        disabled=not reason.strip(),
-        key="promote-confirm",
-    ):
+    # A form, so that Enter in the reason promotes, as a click does.
+    with st.form("promote", border=False):
+        reason = st.text_input("Reason", key="promote-reason", placeholder=f"Why now? {_KEPT}").strip()
+        kind = widgets.weight(releases.is_recommended(version, face.deployments))
+        label = f"Promote version {number}"
+        asked = st.form_submit_button(label, type=kind, icon=":material/rocket_launch:", key="promote-confirm")
+    if asked and not reason:
+        widgets.paragraph(f"Say why first. {_KEPT}")
+    elif asked:
         widgets.act(
-            lambda: face.promote(version, reason=reason.strip(), expected_epoch=epoch),
-            f"Version {version} is the champion of {face.name}.",
+            lambda: face.promote(number, reason=reason, expected_epoch=epoch),
+            f"Version {number} is the champion of {face.name}.",
             "All workers are loading the version …",
         )
 
@@ -47,14 +50,14 @@ def rollback_dialog(face: ModelFace, target: int, epoch: int) -> None:
     st.html(markup.tag("h3", f"Roll {face.name} back to version {target}?", kind="ph-heading"))
     widgets.paragraph(f"Traffic moves from version {champion} to version {target} within about a second.")
     widgets.paragraph(f"Requests under way finish on version {champion}.")
-    reason = st.text_input(
-        "Reason", key="rollback-reason", placeholder="What went wrong? It is kept in the audit trail."
-    )
-    if st.button(f"Roll back to version {target}", icon=":material/undo:", key="rollback-confirm"):
+    with st.form("rollback", border=False):
+        hint = f"What went wrong? May stay empty. {_KEPT}"
+        reason = st.text_input("Reason", key="rollback-reason", placeholder=hint).strip()
+        asked = st.form_submit_button(f"Roll back to version {target}", icon=":material/undo:", key="rollback-confirm")
+    if asked:
+        words = reason or "rolled back from the dashboard"
         widgets.act(
-            lambda: face.rollback(
-                target, reason=reason.strip() or "rolled back from the dashboard", expected_epoch=epoch
-            ),
+            lambda: face.rollback(target, reason=words, expected_epoch=epoch),
             f"{face.name} is back on version {target}.",
             "Switching …",
         )
@@ -68,8 +71,7 @@ def answer(face: ModelFace, challengers: list[VersionRow]) -> None:
     since = f" since {formats.moment(deployments[0].at, session.zone())}" if deployments else ""
     words = f"Version {champion.version} is the champion of {face.name}{since}."
     if challengers:
-        verdict = releases.verdict_words(challengers[0].scorecard)
-        words += f" Version {challengers[0].version} is the challenger: {verdict}."
+        words += f" Version {challengers[0].version} {releases.standing(challengers[0], deployments)}."
     widgets.title("Releases", words)
 
 
@@ -80,8 +82,9 @@ def champion_card(face: ModelFace) -> None:
             st.html(markup.tag("p", "No champion. Promote a version to answer requests with it.", kind="ph-empty"))
             return
         st.html(releases.card_head(champion, markup.badge("Champion", "current")))
-        measured = questions.performance(face.name, session.range_text())
-        st.html(releases.version_facts(champion, session.zone(), measured, session.range_name(session.range_text())))
+        chosen = session.range_text()
+        measured = questions.performance(face.name, chosen, version=champion.version)
+        st.html(releases.version_facts(champion, session.zone(), measured, ranges.name(chosen)))
         target = face.rollback_target()
         with st.container(horizontal=True):
             if target is not None and st.button(
@@ -94,19 +97,18 @@ def champion_card(face: ModelFace) -> None:
 
 
 def challenger_card(face: ModelFace, version: VersionRow) -> None:
-    card = version.scorecard
+    card, taken_back = version.scorecard, releases.rolled_back(face.deployments, version.version)
     with st.container(border=True, key=f"challenger-{version.version}", height="stretch"):
-        chips = [markup.badge("Challenger", "challenger"), releases.verdict_chip(card)]
-        st.html(releases.card_head(version, *chips))
-        widgets.paragraph(releases.verdict_reason(card))
-        if card is not None:
-            st.html(releases.scorecard_table(card, challenger=version.version))
-            widgets.quiet(f"Judged on {releases.same_rows(card, session.zone())}.")
+        role = markup.badge("↶ Rolled back", "watch") if taken_back else markup.badge("Challenger", "challenger")
+        st.html(releases.card_head(version, role, releases.verdict_chip(card)))
+        if taken_back:
+            widgets.paragraph(releases.rollback_sentence(taken_back, session.zone()))
+        widgets.scorecard(card, face.name, version.version, session.zone())
         st.html(releases.version_facts(version, session.zone()))
-        kind = widgets.weight(releases.verdict(card) == "promote")
+        kind = widgets.weight(releases.is_recommended(version, face.deployments))
         label = f"Promote version {version.version}"
         if st.button(label, type=kind, icon=":material/rocket_launch:", key=f"promote-{version.version}"):
-            promote_dialog(face, version.version, face.epoch)
+            promote_dialog(face, version, face.epoch)
 
 
 def no_challenger(face: ModelFace) -> None:
@@ -121,15 +123,16 @@ def since_switch(name: str) -> None:
     """The newest switch on real outcomes; comes alive as labels arrive."""
     face = session.house()[name]
     newest = face.deployments[0]
-    window = questions.since(face, newest.at)
-    if newest.previous is None or window is None:
+    if newest.previous is None:
         return
-    widgets.section(
-        f"Since the switch to version {newest.version}", releases.proof_sentence(newest, face.switch_proof(newest.seq))
-    )
+    switched = face.switch_proof(newest.seq)
+    widgets.section(f"Since the switch to version {newest.version}", releases.proof_sentence(newest, switched))
+    window = questions.since(face, newest.at)
+    if window is None:
+        widgets.empty("No rows since the switch yet. Both versions are compared here on the first that come.")
+        return
     left, right = st.columns([2, 3])
     with left, st.container(border=True, height="stretch"):
-        switched = face.switch_proof(newest.seq)
         if switched:
             st.html(releases.proof_table(newest, switched, session.zone()))
         compared = widgets.attempt(lambda: questions.compared(name, newest.previous or 0, newest.version, newest.seq))
@@ -137,8 +140,7 @@ def since_switch(name: str) -> None:
     with right:
         view = questions.around(face, window)
         points = face.history.performance_trend(view.within, STEPS[view.every], by_version=True)
-        panel = performance.metric_trend(points, "roc_auc", view)
-        render.show(panel, key="since-switch")
+        render.show(performance.metric_trend(points, "roc_auc", view), key="since-switch")
 
 
 def past(face: ModelFace) -> None:
@@ -165,7 +167,8 @@ def main() -> None:
     with right:
         challenger_card(face, challengers[0]) if challengers else no_challenger(face)
     if len(challengers) > 1:
-        with st.expander(f"{len(challengers) - 1} more versions"):
+        more = len(challengers) - 1
+        with st.expander(f"{more} more version{'s' if more > 1 else ''}"):
             for version in challengers[1:]:
                 challenger_card(face, version)
     if face.deployments:

@@ -7,7 +7,7 @@ import streamlit as st
 from pilothouse.app import formats, markup, questions, sentences, session, widgets
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import releases, runs
-from pilothouse.data.errors import UnknownRun
+from pilothouse.data.errors import PilothouseError, UnknownRun
 from pilothouse.data.history.results import State
 from pilothouse.data.state.runs import Run, RunState
 
@@ -55,9 +55,11 @@ def recommended(face: ModelFace, run: Run | None) -> bool:
 
 
 def awaits_promotion(face: ModelFace, run: Run | None) -> bool:
-    champion = face.champion
-    made = (run.version or 0) if run is not None and run.verdict == "promote" else 0
-    return made > (champion.version if champion else 0)
+    """Whether the run made a version that the gate recommends, and nobody has promoted or taken back."""
+    waiting = releases.challengers(face.versions, face.champion)
+    return run is not None and any(
+        v.version == run.version and releases.is_recommended(v, face.deployments) for v in waiting
+    )
 
 
 def show_run(run: Run) -> None:
@@ -86,7 +88,10 @@ def live(run_id: str) -> None:
 
 
 def _cancel(run_id: str) -> None:
-    session.house().cancel(run_id)
+    try:
+        session.house().cancel(run_id)
+    except PilothouseError as error:
+        session.flash(str(error), icon=":material/info:")
 
 
 def steps(run: Run) -> None:
@@ -120,24 +125,30 @@ def finished(face: ModelFace, run: Run) -> None:
 def verdict(face: ModelFace, run: Run) -> None:
     card = run.outcome or {}
     version = run.version or 0
-    heading = markup.tag("h2", f"Version {version} against the champion", kind="ph-heading")
+    heading = markup.tag("h2", f"Version {version}", kind="ph-heading")
     st.html(markup.tag("div", markup.join([heading, releases.verdict_chip(card)]), kind="ph-row"))
-    widgets.paragraph(releases.verdict_reason(card))
-    st.html(releases.scorecard_table(card, challenger=version))
-    widgets.quiet(f"Judged on {releases.same_rows(card, session.zone())}.")
+    widgets.scorecard(card, face.name, version, session.zone())
     waits = awaits_promotion(face, run)
     widgets.visit("Go to Releases", "releases", face.name, icon=":material/rocket_launch:", primary=waits)
 
 
-def answer(face: ModelFace, run: Run | None) -> None:
+def _since(face: ModelFace, run: Run) -> str:
+    """What has become of the run's version since."""
+    if face.champion and face.champion.version == run.version:
+        return " It is the champion now."
+    return " It was rolled back since." if releases.rolled_back(face.deployments, run.version or 0) else ""
+
+
+def answer(face: ModelFace, run: Run | None, newest: bool) -> None:
+    which = "The last run" if newest else "This run"
     if run is None:
         words = f"{face.name} has not been retrained here yet."
     elif run.active:
         words = f"A run is under way for {face.name}. You may leave or reload this page; it goes on."
     elif run.verdict:
-        words = f"The last run made version {run.version}: {releases.verdict_words(run.outcome)}."
+        words = f"{which} made version {run.version}: {releases.verdict_words(run.outcome)}.{_since(face, run)}"
     else:
-        words = f"The last run {'failed' if run.state is RunState.FAILED else 'was cancelled'}; nothing was changed."
+        words = f"{which} {'failed' if run.state is RunState.FAILED else 'was cancelled'}; nothing was changed."
     widgets.title("Retrain", words)
 
 
@@ -145,7 +156,7 @@ def main() -> None:
     face = widgets.require_model()
     recent = face.runs(20)
     run = chosen_run(face, recent)
-    answer(face, run)
+    answer(face, run, newest=run in recent[:1])
     left, right = st.columns([2, 3])
     with left:
         start(face, run, any(one.active for one in recent))

@@ -54,7 +54,7 @@ def _model_status(handle: ModelHandle) -> dict[str, Any]:
         "challengers": [v.version for v in handle.versions if live is None or v.version > live],
         "state": health.state,
         "reason": health.reasons[0].sentence if health.reasons else None,
-        "last_prediction_at": handle.data_end(),
+        "last_prediction_at": handle.history.watermark().data_to,
     }
 
 

@@ -39,10 +39,10 @@ class View:
     events: tuple[Event, ...] = ()
     focus: Window | None = None
 
-    def code(self, question: str) -> str:
-        """Python that asks the same."""
-        handle = f'house["{self.model}"]'
-        return f'{handle}.history.{question}({handle}.window("{self.within}"), timedelta({self.every}s=1))'
+    def code(self, question: str, more: str = "") -> str:
+        """Python that asks the same. more : further arguments, as they are typed."""
+        handle, every = f'house["{self.model}"]', f"timedelta({self.every}s=1){', ' if more else ''}{more}"
+        return f'{handle}.history.{question}({handle}.window("{self.within}"), {every})'
 
     def middle(self, bucket: Window) -> str:
         return local(bucket.start + bucket.length / 2, self.zone)

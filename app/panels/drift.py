@@ -78,8 +78,13 @@ def heatmap(
 def _cells(points: Sequence[DriftPoint], features: Sequence[str]) -> charts.Trace:
     return {
         "type": "heatmap", "z": [[psi_band(p.psi.get(f)) for p in points] for f in features], "zmin": -0.5, "zmax": 3.5,
-        "colorscale": _colorscale(), "showscale": False, "xgap": 2, "ygap": 2, "hoverinfo": "skip",
+        "colorscale": _colorscale(), "showscale": False, "xgap": _gap(len(points)), "ygap": 2, "hoverinfo": "skip",
     }  # fmt: skip
+
+
+def _gap(columns: int) -> int:
+    """Pixels between columns: none where they are so narrow that a gap would be all of them."""
+    return 2 if columns <= 70 else 1 if columns <= 150 else 0
 
 
 def _clicks(points: Sequence[DriftPoint], features: Sequence[str], zone: tzinfo) -> charts.Trace:
@@ -137,6 +142,12 @@ def _map_answer(points: Sequence[DriftPoint], features: Sequence[str], zone: tzi
     return f"Beyond 0.2 in the last bucket: {names}; the first of them since {formats.day(first.window.start, zone)}."
 
 
+def newest_known(points: Sequence[DriftPoint], feature: str) -> int:
+    """Place of the newest bucket with rows enough to say something of `feature`; the last one where none has."""
+    known = [place for place, point in enumerate(points) if point.psi.get(feature) is not None]
+    return known[-1] if known else len(points) - 1
+
+
 def legend() -> markup.Html:
     """The bands in words, for under the map."""
     return markup.tag(
@@ -174,9 +185,9 @@ def drift_answer(drift: Drift) -> str:
     if not critical and not watch:
         return f"None of {len(drift.features)} features has moved away from the reference."
     named = ", ".join(f.name for f in (critical or watch)[:3])
-    return (
-        f"{len(critical)} of {len(drift.features)} features drift and {len(watch)} are on watch; most of all {named}."
-    )
+    drifting = f"{len(critical)} of {len(drift.features)} features drift{'s' if len(critical) == 1 else ''}"
+    watched = f"{len(watch)} {'is' if len(watch) == 1 else 'are'} on watch"
+    return f"{drifting} and {watched}; most of all {named}."
 
 
 def table(drift: Drift, limit: int = 20, search: str = "") -> markup.Html:

@@ -86,7 +86,10 @@ def inbox_sentence(lines: Sequence[Line]) -> str:
         return f"{waiting} model{'s' if waiting > 1 else ''} need{'' if waiting > 1 else 's'} you."
     silent = sum(one.health.state is State.NO_DATA for one in lines)
     if silent:
-        return f"Nothing needs you, but {silent} of {len(lines)} models have no data to judge by."
+        if len(lines) == 1:
+            return "Nothing needs you, but there are no data yet to judge the model by."
+        have = "has" if silent == 1 else "have"
+        return f"Nothing needs you, but {silent} of {len(lines)} models {have} no data to judge by."
     return (
         f"Nothing needs you: all {len(lines)} models are healthy."
         if len(lines) > 1

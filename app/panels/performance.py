@@ -97,7 +97,8 @@ def metric_trend(points: Sequence[TrendPoint], metric: str, view: charts.View) -
 
 
 def _panel(name: str, title: str, points: Sequence[TrendPoint], view: charts.View) -> Panel:
-    code = view.code("performance_trend")
+    apart = any(p.version is not None for p in points)
+    code = view.code("performance_trend", "by_version=True" if apart else "")
     return Panel(name=f"{view.model}-{name}", title=title, rows=_rows(points), code=code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, tzinfo
@@ -19,6 +20,9 @@ from pilothouse.data.windows import Window
 
 # How a metric is read: its name, and whether more of it is better.
 _METRICS = (("roc_auc", "ROC AUC", True), ("log_loss", "log-loss", False), ("brier", "Brier score", False))
+_DIGEST = re.compile(r"[0-9a-f]{40,}")
+_DIGITS = 12
+"""How much of a digest is shown: enough to find it by; the whole stands in the tooltip."""
 _VERDICT = {
     "promote": ("healthy", "Gate: promote", "✓"),
     "keep": ("critical", "Gate: keep the champion", "●"),
@@ -66,7 +70,7 @@ def _estimate(side: Mapping[str, Any], name: str) -> Mapping[str, float | None]:
     return found if isinstance(found, Mapping) else {"value": found}
 
 
-def scorecard(card: Scorecard, *, model: str, challenger: int) -> Panel:
+def scorecard(card: Scorecard, *, model: str, challenger: int, zone: tzinfo) -> Panel:
     """Both versions on the same untouched rows: rows only; `scorecard_table` draws them."""
     rows = []
     for key, name, _ in _METRICS:
@@ -77,9 +81,10 @@ def scorecard(card: Scorecard, *, model: str, challenger: int) -> Panel:
     columns = ("metric", "champion", "champion_low", "champion_high", "challenger", "challenger_low", "challenger_high")
     return Panel(
         name=f"{model}-scorecard-v{challenger}",
-        title=f"Version {challenger} against the champion, on the same rows",
+        title="Against the champion, on the same rows",
         answer=verdict_reason(card),
         rows=Table(columns=columns, rows=tuple(rows)),
+        note=f"Judged on {same_rows(card, zone)}.",
         code=f'next(v.scorecard for v in house["{model}"].versions if v.version == {challenger})',
     )
 
@@ -131,6 +136,37 @@ def challengers(versions: Sequence[VersionRow], champion: VersionRow | None) -> 
     return [v for v in versions if champion is None or v.version > champion.version]
 
 
+def rolled_back(deployments: Sequence[Deployment], version: int) -> Deployment | None:
+    """The roll back that took `version` out of service, if that is the last that happened to it.
+
+    deployments : newest first.
+    """
+    for deployment in deployments:
+        if deployment.version == version:
+            return None
+        if deployment.previous == version:
+            return deployment if deployment.act == "rollback" else None
+    return None
+
+
+def rollback_sentence(deployment: Deployment, zone: tzinfo) -> str:
+    """Who took a version back, when and why."""
+    when = formats.moment(deployment.at, zone)
+    return f"It was champion until {deployment.actor} rolled it back on {when}: {deployment.reason.rstrip('.')}."
+
+
+def is_recommended(version: VersionRow, deployments: Sequence[Deployment]) -> bool:
+    """Whether a verdict supports promoting it: the gate says so, and no person has taken it back since."""
+    return verdict(version.scorecard) == "promote" and rolled_back(deployments, version.version) is None
+
+
+def standing(version: VersionRow, deployments: Sequence[Deployment]) -> str:
+    """How a challenger stands, to end a sentence that begins with its name."""
+    if rolled_back(deployments, version.version):
+        return "was rolled back"
+    return f"is the challenger: {verdict_words(version.scorecard)}"
+
+
 def card_head(version: VersionRow, *chips: markup.Html) -> markup.Html:
     title = markup.tag("h2", f"Version {version.version}", kind="ph-heading")
     return markup.tag("div", markup.join([title, *chips]), kind="ph-row")
@@ -141,18 +177,25 @@ def version_facts(
 ) -> markup.Html:
     """What a version is; with `measured`, also how it does over the chosen range."""
     found: list[tuple[str, object]] = []
-    auc = measured.metrics.get("roc_auc") if measured else None
-    if auc is not None and auc.value is not None:
-        found.append((f"ROC AUC, {range_name}", f"{formats.number(auc.value)} ({formats.band(auc.low, auc.high)})"))
+    if measured is not None:
+        found.append((f"ROC AUC, {range_name}", _measured(measured)))
     digest = markup.tag("span", version.artifact_sha256[:12], kind="ph-mono", title=version.artifact_sha256)
     found += [
         ("Trained on", trained_on(version, zone)),
         ("Registered", f"{formats.moment(version.created_at, zone)} by {version.created_by}"),
         ("Artifact", markup.join([version.runtime, " ", digest])),
     ]
-    if version.note:
+    if version.note and version.scorecard is None:
+        # The note of a version that was retrained is the gate's reason, and that stands above it already.
         found.append(("Note", version.note))
     return markup.facts(found)
+
+
+def _measured(measured: Performance) -> str:
+    auc = measured.metrics.get("roc_auc")
+    if auc is None or auc.value is None:
+        return f"not known yet: {auc.reason}" if auc is not None and auc.reason else "not known yet"
+    return f"{formats.number(auc.value)} ({formats.band(auc.low, auc.high)}), on its own {formats.count(measured.labelled)} rows"
 
 
 def live_comparison(compared: Comparison | None, deployment: Deployment) -> markup.Html:
@@ -205,7 +248,8 @@ def proof_sentence(deployment: Deployment, switched: Sequence[Switched]) -> str:
     if not switched:
         return f"{first} No worker has reported an answer with version {deployment.version} yet."
     slowest = formats.milliseconds(max(s.ms_after_flip for s in switched))
-    return f"{first} {len(switched)} workers answered with version {deployment.version} within {slowest} of the flip."
+    workers = f"{len(switched)} worker{'s' if len(switched) > 1 else ''}"
+    return f"{first} {workers} answered with version {deployment.version} within {slowest} of the flip."
 
 
 def proof_table(deployment: Deployment, switched: Sequence[Switched], zone: tzinfo) -> markup.Html:
@@ -228,7 +272,21 @@ def audit_table(rows: Sequence[AuditRow], zone: tzinfo) -> markup.Html:
 
 
 def _audit_row(row: AuditRow, zone: tzinfo) -> list[object]:
-    facts = ", ".join(f"{key} {value}" for key, value in row.details.items() if value not in (None, ""))
-    shown = markup.tag("span", facts if len(facts) < 160 else f"{facts[:159]}…", title=facts, kind="ph-wrap")
-    seal = markup.tag("span", row.hash[:10], kind="ph-mono ph-quiet", title=row.hash)
+    facts = _facts(row.details)
+    shown = markup.tag("span", facts if len(facts) < 160 else f"{facts[:159]}…", title=str(row.details), kind="ph-wrap")
+    seal = markup.tag("span", row.hash[:_DIGITS], kind="ph-mono ph-quiet", title=row.hash)
     return [row.seq, formats.second(row.at, zone), row.actor, row.act, shown, seal]
+
+
+def _facts(details: Mapping[str, Any]) -> str:
+    """An act's facts in a line: names in words, digests cut, what was left empty left out."""
+    return ", ".join(
+        _facts(value) if isinstance(value, Mapping) else f"{key.replace('_', ' ')} {_shortened(value)}"
+        for key, value in details.items()
+        if value not in (None, "")
+    )
+
+
+def _shortened(value: object) -> str:
+    text = str(value)
+    return text[:_DIGITS] if _DIGEST.fullmatch(text) else text

@@ -16,7 +16,7 @@ def _change(now: Metric, before: Metric) -> str:
         return now.reason
     if before.value is None:
         return f"95 % band {formats.band(now.low, now.high)}"
-    return f"{formats.signed(now.value - before.value)} against the range before"
+    return f"{formats.signed(now.value - before.value)} ({formats.number(before.value)} before)"
 
 
 def model_tiles(now: Performance, before: Performance, drift: Drift) -> list[tuple[str, str, str]]:

@@ -50,10 +50,15 @@ class VersionRow:
     created_by: str
 
 
+def refuse_taken_name(conn: Connection, name: str) -> None:
+    """Raises AlreadyExists when a model is called `name`."""
+    if conn.execute(select(tables.models.c.name).where(tables.models.c.name == name)).first():
+        raise AlreadyExists(f"The model {name}", "Retrain it for a new version, or choose another name.")
+
+
 def add_model(conn: Connection, model: ModelRow) -> None:
     """Raises AlreadyExists when the name is taken."""
-    if conn.execute(select(tables.models.c.name).where(tables.models.c.name == model.name)).first():
-        raise AlreadyExists(f"The model {model.name}", "Register a new version of it, or choose another name.")
+    refuse_taken_name(conn, model.name)
     conn.execute(insert(tables.models).values(**_plain(model)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from pilothouse.data.errors import StaleDecision
+from pilothouse.data.errors import NoChampion, StaleDecision
 from pilothouse.data.state import audit, tables
 
 _t = tables.deployments
@@ -40,6 +40,14 @@ def _deployment(row: Row[Any]) -> Deployment:
 def current(conn: Connection, model: str) -> Deployment | None:
     row = conn.execute(select(_t).where(_t.c.model == model).order_by(_t.c.seq.desc()).limit(1)).one_or_none()
     return None if row is None else _deployment(row)
+
+
+def in_force(conn: Connection, model: str) -> Deployment:
+    """The deployment that says which version is the champion. Raises NoChampion."""
+    found = current(conn, model)
+    if found is None:
+        raise NoChampion(model)
+    return found
 
 
 def get(conn: Connection, seq: int) -> Deployment:

@@ -11,12 +11,12 @@ import msgspec
 from sqlalchemy import Connection
 from uuid6 import uuid7
 
-from pilothouse.data.errors import BadData, CannotRetrain, NoChampion
+from pilothouse.data.errors import BadData, CannotRetrain
 from pilothouse.data.signature import Task
 from pilothouse.data.state import audit, catalog, deployments, runs
 from pilothouse.data.state.runs import Run, RunState, StepState
 from pilothouse.data.state.store import State
-from pilothouse.data.windows import Clock, Window, as_utc
+from pilothouse.data.windows import Clock, Window, as_utc, parse_span
 from pilothouse.ops.actors import Actor, Right, require
 
 KIND = "retrain"
@@ -59,6 +59,17 @@ class Recipe:
         return end - timedelta(days=self.judge_days)
 
 
+def whole_days(text: str) -> int:
+    """The days that `8w`, `56d` or `48h` name: a retraining's parts begin and end a number of days apart.
+
+    Raises InvalidWindow, or BadData for a span with a part of a day.
+    """
+    days, rest = divmod(parse_span(text), timedelta(days=1))
+    if rest:
+        raise BadData(f"A retraining counts in whole days, which {text!r} is not. Use for example 14d or 8w.")
+    return days
+
+
 def retrain(state: State, actor: Actor, model: str, arguments: Mapping[str, Any], clock: Clock) -> Run:
     """Ask for a retraining of `model`; a worker picks it up. While one is active, that one is given back.
 
@@ -72,8 +83,7 @@ def retrain(state: State, actor: Actor, model: str, arguments: Mapping[str, Any]
         task = catalog.get_model(conn, model).task
         if task is not Task.BINARY:
             raise CannotRetrain(model, f"its task is {task}", "Binary models are retrained and judged so far.")
-        if deployments.current(conn, model) is None:
-            raise NoChampion(model)
+        deployments.in_force(conn, model)
         run, created = runs.request(
             conn, run_id=str(uuid7()), model=model, kind=KIND, arguments=recipe, steps=STEPS, actor=actor.name, at=now
         )

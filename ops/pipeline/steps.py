@@ -11,12 +11,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from pilothouse.data.errors import CannotRetrain, NoChampion
+from pilothouse.data.errors import CannotRetrain
 from pilothouse.data.measures.compare import Comparison
 from pilothouse.data.state import catalog, deployments
 from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.windows import Window
-from pilothouse.ops import artifacts
 from pilothouse.ops.actors import Actor, Right
 from pilothouse.ops.pipeline import snapshot
 from pilothouse.ops.pipeline.context import Context
@@ -138,7 +137,7 @@ def split(context: Context) -> Split:
 def train(context: Context) -> Trained:
     """The challenger, fitted in a process of its own. The seed is the run's, so doing the step again gives the same."""
     task = TrainTask(
-        champion=_artifact(_champion_row(context)),
+        champion=Artifact.of(_champion_row(context)),
         signature=context.model.signature,
         snapshot_sha256=context.output("extract", Extracted).snapshot_sha256,
         boundary=context.output("split", Split).judge.window.start,
@@ -149,7 +148,7 @@ def train(context: Context) -> Trained:
 
 def evaluate(context: Context) -> Comparison:
     """Champion and challenger on the same untouched rows, in a process of its own."""
-    champion = _artifact(_champion_row(context))
+    champion = Artifact.of(_champion_row(context))
     task = EvaluateTask(
         champion=champion,
         challenger=Artifact(sha256=context.output("train", Trained).artifact_sha256, trusted=champion.trusted),
@@ -172,12 +171,11 @@ def register(context: Context) -> Registered:
     from pilothouse.ops.registry import Registry
 
     trained, gated = context.output("train", Trained), context.output("gate", Gated)
-    trusted = _champion_row(context).trusted_types
     version = Registry(context.workspace, context.state, context.store, context.clock).register_version(
         Actor(name=context.run.requested_by, roles=frozenset({Right.OPERATOR})),
         context.model.name,
-        artifacts.load(context.store.read(trained.artifact_sha256), trusted),
-        trusted=trusted,
+        trained.artifact_sha256,
+        trusted=_champion_row(context).trusted_types,
         run_id=context.run.id,
         snapshot_sha256=context.output("extract", Extracted).snapshot_sha256,
         scorecard=gated.scorecard,
@@ -195,20 +193,13 @@ _STEPS: dict[str, Callable[[Context], object]] = {
 
 def _champion(context: Context) -> deployments.Deployment:
     with context.state.read() as conn:
-        found = deployments.current(conn, context.model.name)
-    if found is None:
-        raise NoChampion(context.model.name)
-    return found
+        return deployments.in_force(conn, context.model.name)
 
 
 def _champion_row(context: Context) -> VersionRow:
     """The champion of the moment when the run extracted: a promotion in between must not change who is judged."""
     with context.state.read() as conn:
         return catalog.get_version(conn, context.model.name, context.output("extract", Extracted).champion)
-
-
-def _artifact(version: VersionRow) -> Artifact:
-    return Artifact(sha256=version.artifact_sha256, trusted=version.trusted_types)
 
 
 def _part(context: Context, rows: pl.DataFrame, window: Window) -> Part:
@@ -228,7 +219,7 @@ def _require_both_classes(context: Context, positive: np.ndarray[Any, np.dtype[n
 
 
 def _scorecard(context: Context, decision: Decision) -> dict[str, Any]:
-    # The challenger has no number before it is registered.
+    # The challenger has no number before it is registered; `register_version` puts it in.
     comparison, parts = context.output("evaluate", Comparison), context.output("split", Split)
     plain = msgspec.to_builtins(comparison)
     judged, learned = msgspec.to_builtins(parts.judge.window), msgspec.to_builtins(parts.train.window)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pilothouse.data.measures.compare import Comparison, compare_scores
 from pilothouse.data.signature import Signature
+from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.store import Store
 from pilothouse.ops import artifacts
 from pilothouse.ops.pipeline import snapshot
@@ -29,6 +30,10 @@ class Artifact:
 
     sha256: str
     trusted: tuple[str, ...]
+
+    @classmethod
+    def of(cls, version: VersionRow) -> Artifact:
+        return cls(sha256=version.artifact_sha256, trusted=version.trusted_types)
 
     def load(self, store: Store) -> Any:
         return artifacts.load(store.read(self.sha256), self.trusted)

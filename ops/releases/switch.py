@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pilothouse.data.epoch import publish_epoch
-from pilothouse.data.errors import AlreadyChampion, NoChampion, NothingToRollBack, WorkersNotReady
+from pilothouse.data.errors import AlreadyChampion, NothingToRollBack, WorkersNotReady
 from pilothouse.data.state import catalog, deployments, processes
 from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.state.store import State
@@ -139,7 +139,4 @@ def champion_version(state: State, model: str) -> int:
     """The version of `model` that answers now. Raises UnknownModel or NoChampion."""
     with state.read() as conn:
         catalog.get_model(conn, model)
-        row = deployments.current(conn, model)
-    if row is None:
-        raise NoChampion(model)
-    return row.version
+        return deployments.in_force(conn, model).version

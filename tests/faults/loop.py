@@ -6,26 +6,21 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import polars as pl
 import psutil
 
 from pilothouse.data.rollups.fold import rebuild
 from pilothouse.data.rollups.store import rollup_folder
 from pilothouse.ops.house import House
-from pilothouse.ops.supervisor import free_port
-from pilothouse.ops.worker import CRASH_AT
 from tests.faults.campaign import Outcome
 from tests.faults.load import Load
+from tests.support.processes import running_service, running_worker, wait_until
 from tests.support.small import MODEL, make_small
 
 SEAL_POINTS = ("seal:read", "seal:appended", "seal:synced", "seal:forgotten", "seal:labels-appended")
@@ -144,49 +139,3 @@ def crash_workers(house: House, points: Sequence[str], times: int) -> int:
         with running_worker(house, crash_at=points[turn % len(points)]) as worker:
             assert worker.wait(60) == 137
     return times
-
-
-@contextmanager
-def running_worker(house: House, crash_at: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "pilothouse.ops.worker", "--workspace", str(house.workspace.root)]
-    environment = {**os.environ, "PILOTHOUSE_SEAL_EVERY_S": "0.2"} | ({CRASH_AT: crash_at} if crash_at else {})
-    with open(house.workspace.run / "worker.log", "ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    yield from _until_ended(process)
-
-
-@contextmanager
-def running_service(house: House) -> Iterator[str]:
-    port = free_port(0)
-    url = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable, "-m", "pilothouse.ops.serving", "--workspace", str(house.workspace.root), "--port", str(port),
-    ]  # fmt: skip
-    with open(house.workspace.run / "service.log", "ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    for _ in _until_ended(process):
-        wait_until(lambda: is_ready(url), 60)
-        yield url
-
-
-def _until_ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(30)
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + timedelta(seconds=seconds).total_seconds()
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.05)

@@ -250,8 +250,13 @@ def test_any_two_versions_are_compared_on_any_window(stale: Place) -> None:
     challenger = run_inline(stale, {"judge_days": 7}).version
     assert challenger is not None
     window = Window(END - timedelta(days=7), END)
-    found = compare(stale.workspace, stale.state, stale.store, "flights", 1, challenger, window)
-    card = next(v for v in stale.versions() if v.version == challenger).scorecard or {}
+    with stale.state.read() as conn:
+        model = catalog.get_model(conn, "flights")
+    log = PredictionLog(stale.workspace, "flights", model.signature, model.label_policy)
+    of = {v.version: v for v in stale.versions()}
+    found = compare(log, stale.store, of[1], of[challenger], window)
+    card = of[challenger].scorecard or {}
+    assert card["challenger"]["version"] == challenger
     assert found.gain.value == pytest.approx(card["gain"]["value"], abs=2e-3)
 
 

@@ -58,7 +58,7 @@ def test_a_state_has_a_shape_a_word_and_a_tone():
     assert len({chip.split('"')[1] for chip in chips.values()}) == len(State)
 
 
-@pytest.mark.parametrize("module", ["formats", "markup", "session", "panels.drift", "panels.fleet"])
+@pytest.mark.parametrize("module", ["formats", "markup", "ranges", "panels.drift", "panels.fleet"])
 def test_examples_in_docstrings_hold(module):
     found = doctest.testmod(import_module(f"pilothouse.app.{module}"))
     assert found.attempted > 0

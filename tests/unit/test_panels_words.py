@@ -43,7 +43,9 @@ def test_the_inbox_counts_those_that_need_a_person_worst_first():
 
 
 def test_no_data_is_not_healthy():
-    assert "have no data to judge by" in fleet.inbox_sentence([a_line("a", State.NO_DATA)])
+    assert "no data yet to judge the model by" in fleet.inbox_sentence([a_line("a", State.NO_DATA)])
+    two = [a_line("a", State.NO_DATA), a_line("b", State.HEALTHY)]
+    assert fleet.inbox_sentence(two) == "Nothing needs you, but 1 of 2 models has no data to judge by."
 
 
 def test_a_reason_stands_with_its_act():

@@ -1,0 +1,147 @@
+"""Services as processes: started on a free port, loaded evenly, their processor time counted, ended by their own id."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from pilothouse.ops.supervisor import free_port
+
+WORKERS = 2
+_ROOT = Path(__file__).resolve().parents[2]
+_READY_WITHIN_S = 60.0
+_BURSTS = 50
+# Scikit-learn's own threads would fight for the same processors; our service sets the same for itself.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """`python -m MODULE ARGUMENTS --port N`. path : where it predicts. ready : a path that answers once it is up."""
+
+    module: str
+    arguments: Sequence[str]
+    path: str
+    ready: str
+    log: Path
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running service and the path that it predicts at."""
+
+    process: psutil.Process
+    port: int
+    path: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.path}"
+
+    def family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+    def cpu_s(self) -> float:
+        """Processor seconds of all its processes so far."""
+        times = [process.cpu_times() for process in self.family()]
+        return sum(t.user + t.system for t in times)
+
+    @contextmanager
+    def connections(self, count: int) -> Iterator[list[socket.socket]]:
+        """`count` open connections, as many to each worker: left to chance, one could get them all."""
+        with ExitStack() as stack:
+            kept: dict[int, list[socket.socket]] = {}
+            for _ in range(_BURSTS):
+                for worker, sock in self._burst(count):
+                    held = kept.setdefault(worker, [])
+                    if len(held) < count // WORKERS:
+                        held.append(stack.enter_context(sock))
+                    else:
+                        sock.close()
+                if sum(map(len, kept.values())) == count:
+                    yield [sock for held in kept.values() for sock in held]
+                    return
+            raise AssertionError(f"one worker takes nearly all connections: {[len(held) for held in kept.values()]}")
+
+    def _burst(self, count: int) -> list[tuple[int, socket.socket]]:
+        """`count` new connections, each with the id of the worker that took it."""
+        sockets = [_connect(self.port) for _ in range(count)]
+        # A connection belongs to nobody until a worker has woken up and accepted it.
+        time.sleep(0.1)
+        holders = {c.raddr.port: p.pid for p in self.family() for c in p.net_connections("tcp") if c.raddr}
+        return [(holders[sock.getsockname()[1]], sock) for sock in sockets]
+
+
+@contextmanager
+def running(command: Command) -> Iterator[Server]:
+    """Run `command` on a free port until the block ends."""
+    port = free_port(0)
+    argv = [sys.executable, "-m", "pilothouse.ops.child", command.module, *command.arguments, "--port", str(port)]
+    environment = {**os.environ, **_ONE_THREAD, **command.environment}
+    with command.log.open("wb") as output:
+        process = subprocess.Popen(argv, stdout=output, stderr=output, env=environment, cwd=_ROOT)
+    try:
+        _wait_ready(process, f"http://127.0.0.1:{port}{command.ready}", command.log)
+        yield Server(process=psutil.Process(process.pid), port=port, path=command.path)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def ours(workspace: Path, model: str, durability: str) -> Command:
+    """Our service, with log and checks."""
+    return Command(
+        module="pilothouse.ops.serving",
+        arguments=["--workspace", str(workspace)],
+        path=f"/models/{model}/predict",
+        ready="/readyz",
+        log=workspace.with_name(f"{workspace.name}.log"),
+        environment={"PILOTHOUSE_DURABILITY": durability, "PILOTHOUSE_SERVICE_WORKERS": str(WORKERS)},
+    )
+
+
+def rival(name: str, folder: Path, environment: Mapping[str, str]) -> Command:
+    """`name` of tests.bench.rivals, under uvicorn with the same loop and parser as our own workers."""
+    workers = ["--factory", "--workers", str(WORKERS), "--host", "127.0.0.1"]
+    quick = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    return Command(
+        module="uvicorn",
+        arguments=[f"tests.bench.rivals:{name}", *workers, *quick],
+        path="/predict",
+        ready="/",
+        log=folder / f"{name}.log",
+        environment={"BENTOML_HOME": str(folder / f"{name}-home"), **environment},
+    )
+
+
+def _connect(port: int) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setblocking(False)
+    return sock
+
+
+def _wait_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while not _answers(url):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code < 500
+    except httpx.HTTPError:
+        return False
