@@ -109,7 +109,7 @@ class AlreadyExists(Refused):
 class AlreadyChampion(Refused):
     def __init__(self, model: str, version: int) -> None:
         self.model, self.version = model, version
-        super().__init__(f"Version {version} is {model}'s champion already; nothing was changed.")
+        super().__init__(f"Version {version} is the champion of {model} already; nothing was changed.")
 
 
 class StaleDecision(Refused):

@@ -20,6 +20,7 @@ from pilothouse.ops.supervisor import free_port
 WORKERS = 2
 _ROOT = Path(__file__).resolve().parents[2]
 _READY_WITHIN_S = 60.0
+_ACCEPTED_WITHIN_S = 5.0
 _BURSTS = 50
 # Scikit-learn's own threads would fight for the same processors; our service sets the same for itself.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -55,7 +56,7 @@ class Server:
     def cpu_s(self) -> float:
         """Processor seconds of all its processes so far."""
         times = [process.cpu_times() for process in self.family()]
-        return sum(t.user + t.system for t in times)
+        return float(sum(t.user + t.system for t in times))
 
     @contextmanager
     def connections(self, count: int) -> Iterator[list[socket.socket]]:
@@ -76,11 +77,17 @@ class Server:
 
     def _burst(self, count: int) -> list[tuple[int, socket.socket]]:
         """`count` new connections, each with the id of the worker that took it."""
-        sockets = [_connect(self.port) for _ in range(count)]
+        sockets = {sock.getsockname()[1]: sock for sock in (_connect(self.port) for _ in range(count))}
+        deadline = time.monotonic() + _ACCEPTED_WITHIN_S
         # A connection belongs to nobody until a worker has woken up and accepted it.
-        time.sleep(0.1)
-        holders = {c.raddr.port: p.pid for p in self.family() for c in p.net_connections("tcp") if c.raddr}
-        return [(holders[sock.getsockname()[1]], sock) for sock in sockets]
+        while not sockets.keys() <= (holders := self._holders()).keys():
+            assert time.monotonic() < deadline, f"{self.url} does not accept connections"
+            time.sleep(0.05)
+        return [(holders[port], sock) for port, sock in sockets.items()]
+
+    def _holders(self) -> dict[int, int]:
+        """The process that holds each connection, by the client's port."""
+        return {c.raddr.port: p.pid for p in self.family() for c in p.net_connections("tcp") if c.raddr}
 
 
 @contextmanager

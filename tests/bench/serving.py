@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def _measure(up: Mapping[str, Server], what: str, rows: list[dict[str, Any]], si
     body = json.dumps({"rows": rows}).encode()
     _check_alike(up, body)
     turns, seconds = TURNS[size]
-    found = alternate({name: lambda s=server: _turn(s, body, seconds) for name, server in up.items()}, turns)
+    found = alternate({name: partial(_turn, server, body, seconds) for name, server in up.items()}, turns)
     medians = {name: _median(turned) for name, turned in found.items()}
     return [row for name in up if name != OURS for row in _beside(what, name, medians[OURS], medians[name], size)]
 

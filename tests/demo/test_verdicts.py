@@ -45,7 +45,7 @@ def test_in_september_the_challenger_gains_and_can_be_promoted_and_rolled_back(d
     again = pilothouse("promote", "flights", "2", "--reason", "gains", "--workspace", str(demo))
     assert (again.returncode, again.stderr) == (
         5,
-        "pilothouse: Version 2 is flights's champion already; nothing was changed.\n",
+        "pilothouse: Version 2 is the champion of flights already; nothing was changed.\n",
     )
     back = pilothouse("rollback", "flights", "--reason", "a drill", "--workspace", str(demo))
     assert "version 1 is the champion, in the place of version 2" in back.stdout
