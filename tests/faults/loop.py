@@ -28,18 +28,16 @@ FOLD_POINTS = ("fold:computed", "fold:appended")
 _SUM = ("n", "s", "s2")
 
 
+Cause = Callable[[House, str, int], int]
+"""Causes a fault in the house, whose service answers at a URL, so many times; returns how often it did."""
+
+
 def run(times: int) -> list[Outcome]:
     """Each kind of fault `times` times; every kind on a workspace of its own."""
-    campaigns: Sequence[tuple[str, Callable[[House, str], int]]] = (
-        ("kill -9 of a service worker", lambda house, url: kill_service_workers(url, times)),
-        ("kill -9 of the worker at any moment", lambda house, url: kill_workers(house, times)),
-        ("sealer dies in mid-seal", lambda house, url: crash_workers(house, SEAL_POINTS, times)),
-        ("folder dies in mid-fold", lambda house, url: crash_workers(house, FOLD_POINTS, times)),
-    )
-    return [campaign(name, cause) for name, cause in campaigns]
+    return [campaign(name, cause, times) for name, cause in CAUSES.items()]
 
 
-def campaign(name: str, cause: Callable[[House, str], int]) -> Outcome:
+def campaign(name: str, cause: Cause, times: int) -> Outcome:
     """Run the loop under load while `cause` kills, then count what is there against what was acknowledged."""
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
         house = make_small(Path(folder) / "workspace")
@@ -49,7 +47,7 @@ def campaign(name: str, cause: Callable[[House, str], int]) -> Outcome:
             stack.enter_context(running_worker(house))
         with Load(service, "r").going() as load:
             time.sleep(1.0)
-            tried = cause(house, service)
+            tried = cause(house, service, times)
             time.sleep(1.0)
         assert load.refused == [], load.refused[:3]
         stack.close()
@@ -139,3 +137,11 @@ def crash_workers(house: House, points: Sequence[str], times: int) -> int:
         with running_worker(house, crash_at=points[turn % len(points)]) as worker:
             assert worker.wait(60) == 137
     return times
+
+
+CAUSES: dict[str, Cause] = {
+    "kill -9 of a service worker": lambda _, url, times: kill_service_workers(url, times),
+    "kill -9 of the worker at any moment": lambda house, _, times: kill_workers(house, times),
+    "sealer dies in mid-seal": lambda house, _, times: crash_workers(house, SEAL_POINTS, times),
+    "folder dies in mid-fold": lambda house, _, times: crash_workers(house, FOLD_POINTS, times),
+}

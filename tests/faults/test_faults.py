@@ -1,0 +1,18 @@
+"""A short run of the fault campaigns; `make faults` runs them longer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults import loop
+
+TIMES = 2
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", loop.CAUSES)
+def test_nothing_acknowledged_is_lost_or_doubled(name: str) -> None:
+    outcome = loop.campaign(name, loop.CAUSES[name], TIMES)
+    print(outcome)
+    assert outcome.tried == TIMES
+    assert (outcome.lost, outcome.doubled, outcome.wrong) == (0, 0, 0)
