@@ -6,7 +6,7 @@ PilothouseError
 │                WorkersNotReady, LeaseLost, CannotRetrain
 ├── BadData      InvalidName, InvalidWindow, InvalidSetting, NaiveTime, MissingColumn, EmptyWindow, BadRows, NotJson,
 │                UntrustedArtifact, UnportableModel, BadArtifact, SchemaChanged, BadEntry, StepFailed
-└── Unavailable  StoreBusy, CommitConflict, LogUnavailable, ModelNotLoaded, PortTaken, ServiceDown, WorkerDown
+└── Unavailable  StoreBusy, CommitConflict, LogUnavailable, ModelNotLoaded, PortTaken
 
 `Refused` may be put right by a person, `Unavailable` is worth a retry. `pilothouse.ops.answers` is the one place
 that turns the tree into HTTP statuses and exit codes.
@@ -303,16 +303,3 @@ class PortTaken(Unavailable):
     def __init__(self, port: int) -> None:
         self.port = port
         super().__init__(f"Port {port} is taken by another program. End it, or choose another port.")
-
-
-class ServiceDown(Unavailable):
-    def __init__(self, url: str) -> None:
-        self.url = url
-        super().__init__(f"Nothing answers at {url}. Start it with `pilothouse up`.")
-
-
-class WorkerDown(Unavailable):
-    def __init__(self) -> None:
-        super().__init__(
-            "No worker is running, so the run waits. Start one with `pilothouse up` or `pilothouse worker`."
-        )

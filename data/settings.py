@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pilothouse.data.errors import InvalidSetting
 
 ENV_PREFIX = "PILOTHOUSE_"
 _DURABILITY = ("full", "normal", "async")
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,10 @@ def _parsed(name: str, value: object, source: str) -> Any:
         raise InvalidSetting(name, value, "an IANA zone such as Europe/Berlin", source)
     if name == "durability" and parsed not in _DURABILITY:
         raise InvalidSetting(name, value, ", ".join(_DURABILITY), source)
-    if kind in (int, float) and parsed <= 0:
+    if kind in (int, float) and not 0 < parsed < math.inf:
         raise InvalidSetting(name, value, "a number above 0", source)
+    if name.endswith("_port") and parsed > _LAST_PORT:
+        raise InvalidSetting(name, value, f"a port from 1 to {_LAST_PORT}", source)
     return parsed
 
 

@@ -19,7 +19,6 @@ _FOLDERS = (
     "store",
     "references",
     "bento",
-    "pages",
     "run",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,7 +35,15 @@ class Actor:
 
 def local_operator() -> Actor:
     """Who has the workspace's files has every right: the one operator of a workspace on this machine."""
-    return Actor(name=f"{getpass.getuser()} (local)", roles=frozenset(Right))
+    return Actor(name=f"{_user()} (local)", roles=frozenset(Right))
+
+
+def _user() -> str:
+    """The login name; a container often runs under a number that has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def require(state: State, actor: Actor, right: Right, act: str, target: str, clock: Clock) -> None:

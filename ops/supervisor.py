@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Child:
     def __init__(self, command: Command, log: Path) -> None:
         self.command, self.log = command, log
         self.deaths = 0
+        self._buried = False
         self.start()
 
     def start(self) -> None:
@@ -52,7 +54,17 @@ class Child:
                 stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 env={**os.environ, **self.command.environment}, start_new_session=True,
             )  # fmt: skip
-        self.started = time.monotonic()
+        self.started, self._buried = time.monotonic(), False
+
+    def bury(self) -> None:
+        """End what is left of its session: its workers, should it have died without ending them.
+
+        Once alone: a number that has been free for a while may be another program's by now.
+        """
+        if not self._buried:
+            self._buried = True
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
@@ -101,7 +113,7 @@ class Supervisor:
                 child.process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 self.say(f"the {child.command.name} did not end by itself and was killed")
-            _kill_group(child.process.pid)
+            child.bury()
 
     def _look_after(self, child: Child) -> None:
         code = child.process.poll()
@@ -109,20 +121,12 @@ class Supervisor:
             if time.monotonic() - child.started > _STEADY_AFTER_S:
                 child.deaths = 0
             return
-        _kill_group(child.process.pid)
+        child.bury()
         wait_s = _RESTART_AFTER_S[min(child.deaths, len(_RESTART_AFTER_S) - 1)]
         if time.monotonic() - child.started >= wait_s:
             child.deaths += 1
             self.say(f"the {child.command.name} ended with code {code} and was started again (see {child.log})")
             child.start()
-
-
-def _kill_group(pid: int) -> None:
-    """End what is left of a child's session: its workers, should it have died without ending them."""
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _answers(url: str) -> bool:

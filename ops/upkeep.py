@@ -13,7 +13,7 @@ from pilothouse.data.state.catalog import ModelRow
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock
 from pilothouse.data.workspace import Workspace
-from pilothouse.ops.faults import Faults
+from pilothouse.ops.faults import Faults, logger
 from pilothouse.ops.holdings import Holdings
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Upkeep:
             return False
         signatures = {model.name: model.signature for model in models}
         report = seal(self.workspace, signatures, self.settings, clock=self.clock, crash=self.crash)
+        if report.set_aside:
+            logger.error("%d logged rows could not be read and were set aside in their spool", report.set_aside)
         return report.predictions + report.labels > 0
 
     def _fold(self, model: ModelRow) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from pilothouse.data.delta import DeltaFolder
-from pilothouse.data.errors import UnknownFeature
+from pilothouse.data.errors import Unavailable, UnknownFeature
 from pilothouse.data.history.counting import Chosen, Counter
 from pilothouse.data.history.facts import gather_facts
 from pilothouse.data.history.results import (
@@ -221,6 +221,11 @@ class History:
     def _counter(self) -> Counter:
         rollups = self._rollups
         cursor = Cursor.of(rollups)
+        if not cursor.counted_in(self._settings.time_zone):
+            raise Unavailable(
+                f"The figures of {self.model} were counted in another time zone than {self._settings.time_zone}. "
+                "The worker counts them anew when it starts; try again in a moment."
+            )
         end = self.data_end() or datetime.max.replace(tzinfo=UTC)
         return Counter(
             rollups=rollups,

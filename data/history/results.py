@@ -220,7 +220,10 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Raw rows of the log, newest first: a polars frame with the table's columns and `label`, `observed_at`."""
+    """Raw rows of the log, newest first; `columns` names their values: the table's own, and those of the label.
+
+    total : rows of the window, of which `rows` may be some.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Value | datetime, ...], ...]

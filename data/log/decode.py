@@ -144,7 +144,8 @@ def _arrow_batches(decoder: Decoder, entries: Iterable[Stored], unreadable: list
     for stored in entries:
         try:
             table = _fitted(pa.ipc.open_stream(stored.body).read_all(), decoder.schema)
-        except (pa.ArrowException, BadEntry) as error:
+        except (pa.ArrowException, OSError, BadEntry) as error:
+            # Arrow reports a body cut short, or one that does not unpack, as an OSError.
             unreadable.append((stored.seq, _reason(error)))
             continue
         batches.append(_with_flag(table, [stored.caller_ids] * table.num_rows))

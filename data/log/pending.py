@@ -9,8 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pilothouse.data.log.spool import EntryKind, Format, connect
+from pilothouse.data.log.spool import BUSY_TIMEOUT_S, EntryKind, Format, connect
 from pilothouse.data.sql import spool as sql
+
+WORTH_SHRINKING = 32 * 1024 * 1024
+"""Free bytes of a spool file from which they are given back; less is soon used again."""
+
+_FEW_BYTES = 1024 * 1024
+_SHRINK_WAIT_MS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +89,26 @@ class SpoolFile:
             connection.execute(sql.BEGIN)
             connection.execute(sql.SET_ASIDE, (reason, now.isoformat(), seq))
             connection.execute(sql.DROP, (seq,))
+
+    def shrink(self) -> bool:
+        """Give back the disk of a file that is large and all but empty, as after a bulk import; whether it was done.
+
+        Safe beside the writer: sequence numbers stay, and it waits as for any other commit. Only what is left is
+        copied, so that takes milliseconds; a writer that never pauses goes first, and the next seal tries again.
+        """
+        free, used = self._connection.execute(sql.SPACE).fetchone()
+        if free < WORTH_SHRINKING or used > _FEW_BYTES:
+            return False
+        self._connection.execute(sql.WAIT.format(milliseconds=_SHRINK_WAIT_MS))
+        try:
+            self._connection.execute(sql.SHRINK)
+            return not self._connection.execute(sql.CHECKPOINT).fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        finally:
+            self._connection.execute(sql.WAIT.format(milliseconds=int(BUSY_TIMEOUT_S * 1000)))
 
     def rows_set_aside(self, model: str) -> int:
         """Rows of `model` that stand here because they could not be read."""

@@ -107,6 +107,8 @@ def seal(
                     predictions=sealed.get(EntryKind.PREDICTIONS, Sealed()),
                     labels=sealed.get(EntryKind.LABELS, Sealed()),
                 )
+        for spool in spools:
+            spool.shrink()
     return SealReport(by_model=by_model, unknown=tuple(model for model in models if model not in signatures))
 
 

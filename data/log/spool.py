@@ -135,9 +135,10 @@ class Spool:
             if self._closed:
                 done.set_exception(LogUnavailable("the spool is closed"))
                 return done
+            if self.durability is Durability.ASYNC:
+                # Before the writer may see it: both would settle the future, and the second to do so fails.
+                done.set_result(None)
             self._queue.put(_Waiting(entry, done))
-        if self.durability is Durability.ASYNC:
-            done.set_result(None)
         return done
 
     def append(self, entry: Entry) -> None:

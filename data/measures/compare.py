@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from pilothouse.data.errors import BadData, EmptyWindow
 from pilothouse.data.measures.bands import Z
+from pilothouse.data.measures.outcomes import Floats, brier_scores, log_losses
 
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-_SMALLEST = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +58,7 @@ def compare_scores(labels: Flags, champion: Floats, challenger: Floats) -> Compa
     """
     _check(labels, champion, challenger)
     auc = _PairedAuc.of(labels, champion, challenger)
-    old, new = _log_losses(labels, champion), _log_losses(labels, challenger)
+    old, new = log_losses(champion, labels), log_losses(challenger, labels)
     return Comparison(
         rows=len(labels),
         positives=int(labels.sum()),
@@ -122,15 +120,8 @@ def _auc(beaten: Floats, beating: Floats) -> Measured:
     return Measured(value=band.value, low=max(0.0, band.low), high=min(1.0, band.high))
 
 
-def _scores(labels: Flags, scores: Floats, auc: Measured, log_losses: Floats) -> Scores:
-    return Scores(roc_auc=auc, log_loss=_mean(log_losses), brier=_mean((scores - labels) ** 2))
-
-
-def _log_losses(labels: Flags, scores: Floats) -> Floats:
-    """Loss of each row, in nats. A score of 0 or 1 counts as one machine epsilon away from it, as in scikit-learn."""
-    of_label = np.where(labels, scores, 1 - scores)
-    losses: Floats = -np.log(np.clip(of_label, _SMALLEST, 1 - _SMALLEST))
-    return losses
+def _scores(labels: Flags, scores: Floats, auc: Measured, losses: Floats) -> Scores:
+    return Scores(roc_auc=auc, log_loss=_mean(losses), brier=_mean(brier_scores(scores, labels)))
 
 
 def _mean(values: Floats) -> Measured:

@@ -53,7 +53,7 @@ class Outcomes:
 
 
 def log_losses(scores: Floats, positive: npt.NDArray[np.bool_]) -> Floats:
-    """-log of the probability given to what came true, in nats; kept one float epsilon away from 0 and 1."""
+    """-log of the probability given to what came true, in nats; kept one float epsilon away from 0 and 1, as in scikit-learn."""
     epsilon = np.finfo(np.float64).eps
     given = np.where(positive, scores, 1 - scores)
     losses: Floats = -np.log(np.clip(given, epsilon, 1 - epsilon))

@@ -16,13 +16,13 @@ from pilothouse.data.rollups.outcomes import count_outcomes
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.rollups.schema import added_up, to_arrow
 from pilothouse.data.rollups.source import Source, batches, split_files
-from pilothouse.data.rollups.store import Cursor, replace_rows, rollup_folder
+from pilothouse.data.rollups.store import Cursor, replace_rows, rollup_folder, zone_number
 from pilothouse.data.settings import Settings
 from pilothouse.data.signature import Signature
 from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
 
-_NOTHING = Cursor(predictions=None, labels=None, hours_from=None)
+_NOTHING = Cursor(predictions=None, labels=None, hours_from=None, zone=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +52,14 @@ def fold(
     """Take into the roll-ups what has been sealed since the last fold, in one commit that carries both cursors.
 
     To be called under the model's lease; a second folder at the same moment raises CommitConflict and changes nothing.
-    Where the log no longer knows what came since (a worker that stood still for hours), all is counted anew.
+    Where the log no longer knows what came since (a worker that stood still for hours), or the business zone is another
+    now, all is counted anew.
     """
     # The roll-ups are opened before the log, so the log is never behind the cursor, and a fold in between is noticed.
     folder = rollup_folder(workspace, model)
     cursor, before = Cursor.of(folder), folder.version
+    if not cursor.counted_in(settings.time_zone):
+        return rebuild(workspace, model, signature, profile, policy, settings, clock=clock, crash=crash)
     source = Source.open(workspace, model, signature, policy)
     reached = _reached(source, cursor, settings, clock)
     if (cursor.predictions, cursor.labels) == (reached.predictions, reached.labels):
@@ -117,6 +120,7 @@ def _reached(source: Source, cursor: Cursor, settings: Settings, clock: Clock) -
         predictions=source.predictions.version,
         labels=source.labels.version,
         hours_from=_hours_from(cursor, settings, clock),
+        zone=zone_number(settings.time_zone),
     )
 
 

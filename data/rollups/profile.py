@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +18,9 @@ from pilothouse.data.history.results import Metric, Reference
 from pilothouse.data.measures.drift import DECILES, decile_groups
 from pilothouse.data.measures.outcomes import Outcomes
 from pilothouse.data.measures.performance import measure_performance
-from pilothouse.data.rollups.bins import Bins, CategoryBins, Floats, Ints, NumberBins, tally
+from pilothouse.data.rollups.bins import Bins, CategoryBins, Floats, Ints, NumberBins, numbers, tally
 from pilothouse.data.rollups.outcomes import outcomes_of
-from pilothouse.data.signature import Feature, Kind, Signature, Task
+from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Task
 from pilothouse.data.store import write_durably
 from pilothouse.data.windows import Window, parse_time
 
@@ -48,10 +49,10 @@ class FeatureProfile:
 
     @classmethod
     def of(cls, name: str, kind: Kind, column: pl.Series) -> FeatureProfile:
-        bins: Bins = NumberBins.of(_floats(column)) if _numeric(kind) else CategoryBins.of(column)
+        bins: Bins = NumberBins.of(numbers(column)) if kind in NUMERIC else CategoryBins.of(column)
         codes, alone = bins.codes(column), np.zeros(len(column), np.int64)
         weights = bins.weights(column) if isinstance(bins, NumberBins) else np.zeros(len(column))
-        facts = _facts(_floats(column)) if _numeric(kind) else (None, None, None, None)
+        facts = _facts(numbers(column)) if kind in NUMERIC else (None, None, None, None)
         return cls(
             name=name,
             kind=kind,
@@ -103,7 +104,7 @@ class FeatureProfile:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> FeatureProfile:
         kind = Kind(value["kind"])
-        made = NumberBins.from_json if _numeric(kind) else CategoryBins.from_json
+        made = NumberBins.from_json if kind in NUMERIC else CategoryBins.from_json
         changed = {
             "kind": kind,
             "bins": made(value["bins"]),
@@ -156,7 +157,7 @@ class Profile:
             if name not in frame.columns:
                 raise MissingColumn("the reference", name, frame.columns)
         if scores is None and SCORE in frame.columns and SCORE not in (*signature.names, signature.target.name):
-            scores = _floats(frame[SCORE])
+            scores = numbers(frame[SCORE])
         sample = _sample(frame, signature, scores)
         return cls(
             profile_id=profile_id,
@@ -177,7 +178,9 @@ class Profile:
         """Write profile.json and, beside it, the reference rows as sample.parquet (x_<feature>, score, label)."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.sample is not None:
-            self.sample.write_parquet(folder / self.SAMPLE)
+            rows = io.BytesIO()
+            self.sample.write_parquet(rows)
+            write_durably(folder / self.SAMPLE, rows.getvalue())
         write_durably(folder / self.FILE, msgspec.json.encode(self._to_json()))
 
     @classmethod
@@ -211,14 +214,6 @@ class Profile:
         }
 
 
-def _numeric(kind: Kind) -> bool:
-    return kind in (Kind.NUMBER, Kind.INTEGER)
-
-
-def _floats(column: pl.Series) -> Floats:
-    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-
 def _facts(values: Floats) -> tuple[float | None, float | None, float | None, float | None]:
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
@@ -243,6 +238,6 @@ def _performance(sample: pl.DataFrame, signature: Signature) -> dict[str, Metric
         return {}
     labelled = sample.filter(pl.col(LABEL).is_not_null())
     outcomes: Outcomes = outcomes_of(
-        _floats(labelled[SCORE]), (labelled[LABEL] == signature.target.positive).to_numpy()
+        numbers(labelled[SCORE]), (labelled[LABEL] == signature.target.positive).to_numpy()
     )
     return measure_performance(outcomes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,17 +20,22 @@ from pilothouse.data.workspace import Workspace
 PREDICTIONS = "predictions"
 LABELS = "labels"
 HOURS_FROM = "hours_from"
+ZONE = "zone"
 CROWDED = 20
 """Files in one period from which it is rewritten as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """What the roll-ups have taken in: versions of the two tables, and since which day hours are complete."""
+    """What the roll-ups have taken in: versions of the two tables, and since which day hours are complete.
+
+    zone : a number that stands for the business zone in whose days and hours they were counted.
+    """
 
     predictions: int | None
     labels: int | None
     hours_from: date | None
+    zone: int | None
 
     @classmethod
     def of(cls, folder: DeltaFolder) -> Cursor:
@@ -38,17 +44,27 @@ class Cursor:
             predictions=folder.mark(PREDICTIONS),
             labels=folder.mark(LABELS),
             hours_from=None if day is None else date.fromordinal(day),
+            zone=folder.mark(ZONE),
         )
 
     def marks(self) -> dict[str, int]:
         """The same as marks of a Delta commit; days as ordinals."""
         day = None if self.hours_from is None else self.hours_from.toordinal()
-        held = {PREDICTIONS: self.predictions, LABELS: self.labels, HOURS_FROM: day}
+        held = {PREDICTIONS: self.predictions, LABELS: self.labels, HOURS_FROM: day, ZONE: self.zone}
         return {name: mark for name, mark in held.items() if mark is not None}
+
+    def counted_in(self, zone: str) -> bool:
+        """Whether the buckets are those of `zone`; true as long as there are none."""
+        return (self.predictions is None and self.labels is None) or self.zone == zone_number(zone)
 
     def hours_since(self, zone: ZoneInfo) -> datetime | None:
         """The moment since when hours are complete."""
         return None if self.hours_from is None else midnight(self.hours_from, zone)
+
+
+def zone_number(zone: str) -> int:
+    """What stands for a zone among the marks of a Delta table, which are numbers."""
+    return zlib.crc32(zone.encode())
 
 
 def rollup_folder(workspace: Workspace, model: str) -> DeltaFolder:

@@ -40,4 +40,12 @@ INSERT OR IGNORE INTO set_aside
 SELECT seq, model, kind, format, caller_ids, rows, body, ? AS reason, ? AS at FROM entries WHERE seq = ?
 """
 DROP = "DELETE FROM entries WHERE seq = ?"
+SPACE = """
+SELECT (SELECT freelist_count FROM pragma_freelist_count) * page_size,
+    ((SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)) * page_size
+FROM pragma_page_size
+"""
+WAIT = "PRAGMA busy_timeout = {milliseconds:d}"
+SHRINK = "VACUUM"
+CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 COUNT_SET_ASIDE = "SELECT coalesce(sum(rows), 0) FROM set_aside WHERE model = ?"

@@ -1,7 +1,8 @@
 """The audit trail: append-only, each row sealed to the one before it by SHA-256.
 
 `hash = SHA-256(seq | previous hash | canonical JSON of the row)`. A row that is changed, removed, inserted or moved
-breaks the chain at its place. Tamper-evident, not tamper-proof: whoever can rewrite every row can rewrite the chain.
+breaks the chain at its place. Tamper-evident, not tamper-proof: whoever can rewrite every row can rewrite the chain,
+and rows cut off its end leave no trace in it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from pilothouse.data.state import tables
+from pilothouse.data.windows import as_utc
 
 GENESIS = "0" * 64
 _t = tables.audit
@@ -49,7 +51,8 @@ def append(
     """Write the act's row at the end of the chain, in the act's own transaction; returns it."""
     last = conn.execute(select(_t.c.seq, _t.c.hash).order_by(_t.c.seq.desc()).limit(1)).one_or_none()
     seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
-    facts = dict(details)
+    # Read back, the time is in UTC: hashed in another zone the row would not fit its own hash.
+    facts, at = dict(details), as_utc(at)
     digest = _digest(seq, previous, at, actor, act, target, facts)
     row = AuditRow(seq=seq, at=at, actor=actor, act=act, target=target, details=facts, previous=previous, hash=digest)
     conn.execute(

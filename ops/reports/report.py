@@ -116,7 +116,10 @@ def _is_positive(signature: Signature, dtype: pl.DataType) -> pl.Expr:
 
 def _run_child(folder: Path) -> None:
     command = [sys.executable, "-m", "pilothouse.ops.reports.child", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"Evidently did not finish within {_TIMEOUT_S} s. Choose a shorter window.") from error
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise Unavailable(f"Evidently could not make the report: {last}")
@@ -124,7 +127,7 @@ def _run_child(folder: Path) -> None:
 
 def _verdict(found: dict[str, object], ours: FeatureDrift) -> Verdict:
     value, threshold = float(str(found["value"])), float(str(found["threshold"]))
-    drifted = value >= threshold
+    drifted = has_drifted(str(found["method"]), value, threshold)
     return Verdict(
         feature=ours.name,
         method=str(found["method"]),
@@ -135,6 +138,19 @@ def _verdict(found: dict[str, object], ours: FeatureDrift) -> Verdict:
         ours=ours.state,
         why=explain_difference(ours, str(found["method"]), value, threshold, drifted),
     )
+
+
+def has_drifted(method: str, value: float, threshold: float) -> bool:
+    """Whether Evidently calls it drift: a distance is large then; a p-value, which it takes for up to 1,000 rows, small.
+
+    >>> has_drifted("Wasserstein distance (normed)", 0.3, 0.1), has_drifted("K-S p_value", 0.3, 0.05)
+    (True, False)
+    """
+    return value <= threshold if _is_chance(method) else value >= threshold
+
+
+def _is_chance(method: str) -> bool:
+    return method.endswith("p_value")
 
 
 def explain_difference(ours: FeatureDrift, method: str, value: float, threshold: float, drifted: bool) -> str:
@@ -149,6 +165,11 @@ def explain_difference(ours: FeatureDrift, method: str, value: float, threshold:
         return (
             f"The missing share moved from {ours.reference_missing:.1%} to {ours.missing:.1%}. "
             "PSI counts that; Evidently drops missing values first."
+        )
+    if _is_chance(method):
+        return (
+            f"{method} {value:.2g} against {threshold:g} says how likely chance alone is, PSI {ours.psi:.2f} how far "
+            "it moved: many rows make a small move certain, few leave a large one in doubt."
         )
     if not drifted:
         return (

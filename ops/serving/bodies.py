@@ -14,7 +14,7 @@ from msgspec import Meta
 from pilothouse.data.errors import BadRows, NotJson
 from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target, Value
 from pilothouse.ops.serving import checks, faults
-from pilothouse.ops.serving.checks import EARLIEST, LATEST, MAX_ID, MAX_KEYS, MAX_TEXT
+from pilothouse.ops.serving.checks import EARLIEST, LATEST, MAX_ID, MAX_KEYS, MAX_TEXT, MAX_VERSION
 from pilothouse.ops.serving.faults import Check, Faults
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -46,7 +46,7 @@ class PredictBody(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=
 class _LogBody(PredictBody, forbid_unknown_fields=True, gc=False, kw_only=True):
     predictions: msgspec.Raw
     scores: list[_Share | None] | None = None
-    version: Annotated[int, Meta(ge=1)] | None = None
+    version: Annotated[int, Meta(ge=1, le=MAX_VERSION)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from pilothouse.ops.serving.faults import Check, Faults
 MAX_TEXT = 512
 MAX_ID = 128
 MAX_KEYS = 16
+MAX_VERSION = 2**31 - 1
 # Times outside this span are slips, and would each open a partition of the log's tables.
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -99,7 +100,7 @@ def log_check(signature: Signature, max_rows: int) -> Check:
         "model": faults.text(longest=MAX_TEXT, nullable=True),
         "predictions": faults.array(_value_check(signature.target), shortest=1, longest=max_rows, of="predictions"),
         "scores": _optional(faults.array(score, shortest=1, longest=max_rows, of="scores")),
-        "version": _optional(faults.number(whole=True)),
+        "version": _optional(faults.number(whole=True, within=(1, MAX_VERSION))),
     }
     arrays = ["ids", "at", "entities", "keys", "predictions", "scores"]
     return _with_equal_lengths(faults.record(fields, ["rows", "predictions"]), arrays)

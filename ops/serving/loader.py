@@ -51,6 +51,7 @@ class Loader:
         self._models, self._state, self._process_id, self._clock = models, state, process_id, clock
         self._lock_file, self._followed = lock_file, followed
         self._watch = Watch(state)
+        self._due = True
         self._answered = 0
         self._failed: dict[tuple[str, int], str] = {}
         self._stop = threading.Event()
@@ -78,7 +79,8 @@ class Loader:
                 _log.exception("the loader could not follow the state store; it looks again")
 
     def _look(self) -> None:
-        changed = self._watch.changed()
+        # Kept until it is done with: a store that was busy just then has to be looked at again.
+        changed = self._due = self._watch.changed() or self._due
         if changed:
             for row in self._models.sync():
                 if (row.model, row.version) not in self._failed:
@@ -86,6 +88,7 @@ class Loader:
             for asked in self._preparations():
                 self._prepare(asked)
                 self._answered = asked.seq
+            self._due = False
         switched = self._models.take_switched()
         if switched:
             self._record(switched)

@@ -40,8 +40,12 @@ class Pulse:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        with self._state.write() as conn:
-            processes.forget(conn, self._process.id)
+        try:
+            with self._state.write() as conn:
+                processes.forget(conn, self._process.id)
+        except (PilothouseError, SQLAlchemyError):
+            # The rest of the process must still end in order; without a beat the row soon counts for nothing.
+            _log.exception("no leave was taken")
 
     def _run(self) -> None:
         while not self._stop.wait(BEAT_EVERY_S):

@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--size", choices=("small", "full"), default="small")
     given = parser.parse_args()
     _forget_environment()
+    print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} before the start")
     met = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         built = demo(Path(folder) / "demo")

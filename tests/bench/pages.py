@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import statistics
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from pilothouse.ops.demo.build import MODEL
-from tests.bench.repeat import wall_ms
+from tests.bench.repeat import wall_and_cpu_ms
 from tests.bench.table import Row
 from tests.bench.worlds import copy_of
 
@@ -20,28 +22,33 @@ _ENTRY = Path(__file__).resolve().parents[2] / "app" / "main.py"
 
 def run(built: Path, size: str) -> list[Row]:
     """Warm: the process has shown the page before. Asked anew: its answers are forgotten first."""
-    os.environ["PILOTHOUSE_WORKSPACE"] = str(copy_of(built, "pages"))
+    # Outside of `streamlit run` it warns again and again that no browser is there.
+    logging.disable(logging.WARNING)
     try:
-        return [row for page in PAGES for row in measure(page, size)]
+        with patch.dict(os.environ, PILOTHOUSE_WORKSPACE=str(copy_of(built, "pages"))):
+            return [row for page in PAGES for row in measure(page, size)]
     finally:
-        del os.environ["PILOTHOUSE_WORKSPACE"]
+        logging.disable(logging.NOTSET)
 
 
 def measure(page: str, size: str) -> list[Row]:
     import streamlit as st
-    from streamlit.logger import set_log_level
 
-    # Outside of `streamlit run` it warns that no browser is there.
-    set_log_level("ERROR")
     dashboard = opened(page)
     anew, remembered = [], []
     for _ in range(TIMES[size]):
         st.cache_data.clear()
-        anew.append(wall_ms(lambda: show(dashboard)))
-        remembered.append(wall_ms(lambda: show(dashboard)))
+        anew.append(wall_and_cpu_ms(lambda: show(dashboard)))
+        remembered.append(wall_and_cpu_ms(lambda: show(dashboard)))
+    return [*rows(f"{page}, asked anew", anew, size), *rows(f"{page}, answers remembered", remembered, size)]
+
+
+def rows(name: str, turns: list[tuple[float, float]], size: str) -> list[Row]:
+    """By the clock, which is what a person waits for, and in processor time, which a busy machine does not lengthen."""
+    wall, cpu = (statistics.median(times) for times in zip(*turns, strict=True))
     return [
-        Row(name=f"{page}, asked anew", ours=statistics.median(anew), unit="ms", size=size, goal=GOAL_MS),
-        Row(name=f"{page}, answers remembered", ours=statistics.median(remembered), unit="ms", size=size, goal=GOAL_MS),
+        Row(name=name, ours=wall, unit="ms", size=size, goal=GOAL_MS),
+        Row(name=name, ours=cpu, unit="CPU ms", size=size),
     ]
 
 

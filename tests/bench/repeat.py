@@ -27,12 +27,10 @@ def median_of_each(found: Mapping[str, list[float]]) -> dict[str, float]:
 
 def cpu_ms(act: Callable[[], object]) -> float:
     """Milliseconds of processor time that `act` costs this process, all of its threads together."""
-    started = time.process_time()
-    act()
-    return (time.process_time() - started) * 1000
+    return wall_and_cpu_ms(act)[1]
 
 
-def wall_ms(act: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def wall_and_cpu_ms(act: Callable[[], object]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
     act()
-    return (time.perf_counter() - started) * 1000
+    return (time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000

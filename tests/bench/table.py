@@ -75,4 +75,4 @@ def _rounded(value: float | None) -> float | None:
 def _shown(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

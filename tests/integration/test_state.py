@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import polars as pl
@@ -188,3 +188,11 @@ def test_a_naive_time_does_not_get_in(state: State) -> None:
     with state.write() as conn, pytest.raises(Exception, match="no time zone") as caught:
         audit.append(conn, actor="a", act="b", target="c", details={}, at=datetime(2026, 1, 1))  # noqa: DTZ001
     assert isinstance(caught.value.__cause__ or caught.value, NaiveTime)
+
+
+def test_an_act_told_in_another_zone_fits_the_chain(state: State) -> None:
+    there = NOW.astimezone(timezone(timedelta(hours=2)))
+    with state.write() as conn:
+        audit.append(conn, actor="ann", act="promote", target="churn", details={}, at=there)
+    with state.read() as conn:
+        assert audit.verify(conn) is None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_md5
 
 import pilothouse.app
 
@@ -40,9 +41,10 @@ def dashboard_of(workspace: Path) -> Iterator[None]:
 def open_page(name: str, **query: str) -> AppTest:
     """The page as somebody finds it who follows a link to it."""
     app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    # AppTest has no way to open a page of `st.navigation` by its address: this is what the browser would send.
+    app._page_hash = calc_md5("" if name == "fleet" else name)
     for key, value in query.items():
         app.query_params[key] = value
-    app.session_state["go"] = name
     return app.run()
 
 

@@ -17,7 +17,7 @@ from pilothouse.data.state.catalog import ModelRow, VersionRow
 from pilothouse.data.state.runs import RunState, StepState
 from pilothouse.data.state.store import State
 from pilothouse.ops.actors import Actor, Right
-from pilothouse.ops.pipeline.requests import STEPS, Recipe, cancel, retrain
+from pilothouse.ops.pipeline.requests import STEPS, Recipe, cancel, retrain, whole_days
 
 NOW = datetime(2026, 9, 21, 12, tzinfo=UTC)
 ANN = Actor(name="ann", roles=frozenset({Right.OPERATOR}))
@@ -142,3 +142,9 @@ def test_parts_lie_one_behind_the_other() -> None:
     window = recipe.window(NOW)
     assert (window.end, window.length) == (NOW, timedelta(days=70))
     assert recipe.boundary(NOW) == NOW - timedelta(days=14)
+
+
+def test_a_part_is_counted_in_whole_days_and_never_cut() -> None:
+    assert [whole_days(text) for text in ("8w", "14d", "48h")] == [56, 14, 2]
+    with pytest.raises(BadData, match=r"counts in whole days, which '36h' is not. Use for example 14d or 8w"):
+        whole_days("36h")

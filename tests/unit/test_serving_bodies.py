@@ -190,3 +190,6 @@ def test_predictions_made_elsewhere_are_held_to_the_target() -> None:
     assert faults(body(predictions=[3]), "elsewhere") == [("/predictions/0", "must be one of 0, 1")]
     assert faults(body(predictions=[1], scores=[7]), "elsewhere") == [("/scores/0", "must lie from 0 to 1")]
     assert faults(body(predictions=[1, 0]), "elsewhere") == [("/predictions", "must have one item a row: 1; got 2")]
+    for version in (0, 2**31):
+        found = faults(body(predictions=[1], version=version), "elsewhere")
+        assert found == [("/version", "must lie from 1 to 2147483647")]

@@ -34,6 +34,9 @@ def test_each_source_overrides_the_one_before(tmp_path: Path) -> None:
         ('time_zone = "Mars/Base"', r"Allowed: an IANA zone"),
         ("max_row = 3", r"max_row = 3 .* Allowed: one of .*max_rows"),
         ("max_rows = ", r"Allowed: TOML"),
+        ("body_timeout_s = nan", r"Allowed: a number above 0"),
+        ("seal_every_s = inf", r"Allowed: a number above 0"),
+        ("service_port = 70000", r"Allowed: a port from 1 to 65535"),
         ('max_rows = "many"', r"Allowed: a whole number"),
     ],
 )

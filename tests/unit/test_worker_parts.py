@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from pilothouse.data.errors import StoreBusy
 from pilothouse.data.state.store import State
+from pilothouse.ops.actors import local_operator
 from pilothouse.ops.faults import Faults
 from pilothouse.ops.holdings import TTL, Holdings
+from pilothouse.ops.serving.loader import Loader
 from pilothouse.ops.slots import Slot
+from pilothouse.ops.supervisor import Child, Command
 from pilothouse.ops.worker import main
 
 
@@ -95,3 +100,46 @@ def test_a_fault_is_shown_until_its_task_succeeds_and_logged_once(caplog: pytest
 def test_a_worker_needs_a_workspace(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert main(["--workspace", str(tmp_path)]) == 4
     assert "is not a Pilothouse workspace" in caplog.text
+
+
+def test_a_user_without_a_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert local_operator().name == f"user {os.getuid()} (local)"
+
+
+def test_a_dead_child_s_session_is_ended_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    child = Child(Command(name="service", argv=["no_such_module"]), tmp_path / "service.log")
+    child.process.wait()
+    monkeypatch.setattr("os.killpg", lambda pid, _signal: ended.append(pid))
+    child.bury()
+    child.bury()
+    assert ended == [child.process.pid]
+
+
+def test_the_loader_looks_again_when_the_store_was_busy(tmp_path: Path, state: State) -> None:
+    class Models:
+        looks = 0
+
+        def sync(self) -> list[object]:
+            self.looks += 1
+            if self.looks == 1:
+                raise StoreBusy("The state store")
+            return []
+
+        def take_switched(self) -> list[object]:
+            return []
+
+    models = Models()
+    loader = Loader(
+        models, state, process_id="p", lock_file=tmp_path / "lock", clock=Watch(), followed=lambda _: None  # type: ignore[arg-type]
+    )  # fmt: skip
+    with pytest.raises(StoreBusy):
+        loader._look()
+    for _ in range(2):
+        loader._look()
+    assert models.looks == 2
+    loader.stop()

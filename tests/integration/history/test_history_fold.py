@@ -6,12 +6,14 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 from tests.integration.history.conftest import NOW, Book, Label, Prediction, at
+from tests.support.small import MODEL, make_small, planted
 
-from pilothouse.data.errors import CommitConflict
+from pilothouse.data.errors import CommitConflict, Unavailable
 from pilothouse.data.log.schema import Role
 from pilothouse.data.log.tables import label_folder, prediction_folder
 from pilothouse.data.rollups.fold import FoldReport, rebuild
@@ -196,3 +198,19 @@ def _day_rollups(book: Book) -> pl.DataFrame:
     )
     keys = [name for name in summed.columns if name not in SUMS]
     return summed.filter(pl.col("tier") == "day").sort(keys)
+
+
+def test_another_time_zone_is_counted_anew_and_never_answered_from_the_old_buckets(tmp_path: Path) -> None:
+    house = make_small(tmp_path / "w")
+    model, first = house[MODEL], at("03-01 00:00")
+    rows = planted(500, seed=5).drop("failed")
+    model.log(model.predict(rows.with_columns(at=pl.Series([first + timedelta(minutes=20 * i) for i in range(500)]))))
+    house.catch_up()
+    week = Window(first, first + timedelta(days=7))
+    assert model.history.performance(week).rows == 500
+    house.settings = replace(house.settings, time_zone="America/New_York")
+    with pytest.raises(Unavailable, match="counted in another time zone than America/New_York"):
+        model.history.performance(week)
+    house.catch_up()
+    assert model.history.performance(week).rows == 500
+    house.close()

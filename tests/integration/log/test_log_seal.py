@@ -4,9 +4,13 @@ import sqlite3
 import threading
 from datetime import timedelta
 
+import numpy as np
+import polars as pl
 import pytest
+from tests.integration.log.conftest import SIGNATURE
 
 from pilothouse.data.log import seal as seal_module
+from pilothouse.data.log.frames import append_frame
 from pilothouse.data.log.pending import Budget, pending
 from pilothouse.data.log.schema import Role
 from pilothouse.data.log.spool import Entry, EntryKind, Format
@@ -162,3 +166,19 @@ def test_a_crowded_day_is_merged_under_running_readers(log) -> None:
     log.write(log.predictions(["p0", "p6"]))
     assert log.seal().duplicates == 1
     assert sorted(log.ids()) == [f"p{i}" for i in range(7)]
+
+
+def test_an_arrow_body_cut_short_is_set_aside_and_the_rest_goes_on(log) -> None:
+    with log.spool() as spool:
+        frame = pl.DataFrame({"wind": np.random.default_rng(1).normal(size=500), "carrier": "UA", "prediction": 1})
+        append_frame(spool, "flights", SIGNATURE, frame, version=1)
+        with pending(log.workspace.spool) as (file,):
+            (whole,) = file.read("flights", EntryKind.PREDICTIONS, after=None)
+        spool.append(
+            Entry(
+                model="flights", kind=EntryKind.PREDICTIONS, format=Format.ARROW, caller_ids=False, rows=500,
+                body=whole.body[:-1000],
+            )
+        )  # fmt: skip
+    report = log.seal()
+    assert (report.predictions, report.set_aside) == (500, 500)

@@ -1,8 +1,10 @@
 """The spool: nothing is acknowledged before it is written, and nothing stops the writer for good."""
 
 import sqlite3
+import time
 from concurrent.futures import wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,3 +93,36 @@ def test_full_durability_syncs_each_commit_and_others_less(log) -> None:
             assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
             connection.close()
+
+
+class SlowToReturn:
+    """A queue whose reader is always faster than the one who puts something in."""
+
+    def __init__(self, queue: Any) -> None:
+        self.get, self.empty, self._queue = queue.get, queue.empty, queue
+
+    def put(self, item: Any) -> None:
+        self._queue.put(item)
+        time.sleep(0.1)
+
+
+def test_async_is_settled_once_although_the_writer_is_faster(log) -> None:
+    with log.spool(durability="async") as spool:
+        spool._queue = SlowToReturn(spool._queue)
+        assert spool.submit(log.predictions(["a"])).result() is None
+    assert log.ids() == ["a"]
+
+
+def test_a_bulk_import_gives_its_disk_back_beside_a_writer_that_goes_on(log, monkeypatch) -> None:
+    monkeypatch.setattr("pilothouse.data.log.pending.WORTH_SHRINKING", 500_000)
+    with log.spool() as spool:
+        spool.append(log.predictions(["x" * 2_000_000]))
+        files = [spool.path, spool.path.with_name(f"{spool.path.name}-wal")]
+        assert sum(f.stat().st_size for f in files) > 2_000_000
+        assert log.seal().predictions == 1
+        assert sum(f.stat().st_size for f in files) < 100_000
+        spool.append(log.predictions(["after"]))
+        with pending(log.workspace.spool) as (file,):
+            assert file.oldest("flights", EntryKind.PREDICTIONS) == 2
+            assert not file.shrink()
+    assert sorted(log.ids())[0] == "after"
