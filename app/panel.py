@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pilothouse.app import markup
@@ -30,6 +30,17 @@ def _csv_cell(cell: Cell) -> object:
     if isinstance(cell, str) and cell.startswith(_FORMULA):
         return f"'{cell}"
     return cell.isoformat() if isinstance(cell, datetime) else cell
+
+
+def _shown(cell: Cell) -> str:
+    """A cell for people; the CSV keeps every digit."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, datetime):
+        return f"{cell.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{cell:.5g}" if isinstance(cell, float) else str(cell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +100,7 @@ class Panel:
         return markup.join(parts)
 
     def _table(self, limit: int) -> markup.Html:
-        shown = [["" if c is None else c for c in row] for row in self.rows.rows[:limit]]
+        shown = [[_shown(cell) for cell in row] for row in self.rows.rows[:limit]]
         return markup.table(self.rows.columns, shown) if shown else markup.Html("")
 
     def __str__(self) -> str:

@@ -29,11 +29,13 @@ from pilothouse.data.history.results import (
     TrendPoint,
 )
 from pilothouse.data.measures.compare import Comparison
+from pilothouse.data.measures.health import HEALTH_RULES
 from pilothouse.data.windows import Window
 
 Point = TypeVar("Point", TrendPoint, DriftPoint)
 
 TTL_S = 5
+_STRETCH = HEALTH_RULES.recent
 _LONGEST = {"hour": timedelta(days=14), "day": timedelta(days=366), "week": timedelta.max}
 _CONTEXT = {"hour": timedelta(days=4), "day": timedelta(weeks=8), "week": timedelta(weeks=32)}
 
@@ -85,6 +87,24 @@ def trend(model: str, range_text: str, every: str, by_version: bool = False) -> 
     face = session.house()[model]
     span = context(session.window(face), every)
     return _from_first_row(face.history.performance_trend(span, STEPS[every], by_version=by_version))
+
+
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
+def stretches(model: str, range_text: str) -> tuple[TrendPoint, ...]:
+    """The spans that health judges by: four weeks up to the end of each week in view, oldest first."""
+    face = session.house()[model]
+    weeks = trend(model, range_text, "week")
+    if not weeks:
+        return ()
+    within = Window(weeks[0].window.start, weeks[-1].window.end)
+    found = [
+        point
+        for back in range(_STRETCH // STEPS["week"])
+        if (end := within.end - back * STEPS["week"]) - within.start >= _STRETCH
+        for point in face.history.performance_trend(Window(within.start, end), _STRETCH)
+        if point.window.start >= within.start
+    ]
+    return tuple(sorted(found, key=lambda point: point.window.end))
 
 
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)

@@ -29,6 +29,15 @@ def name(text: str) -> str:
     return f"last {unit}" if count == 1 else f"last {count} {unit}s"
 
 
+def short(text: str) -> str:
+    """A range for the head of a column.
+
+    >>> short("14d"), short("2026-09-01~2026-09-08")
+    ('14d', 'chosen range')
+    """
+    return text if is_back(text) else "chosen range"
+
+
 def is_back(text: str) -> bool:
     """Whether `text` counts back from the end of the data, like `14d` or `8w`, by ten years at most."""
     try:

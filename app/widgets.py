@@ -96,8 +96,10 @@ def step(default: str, allowed: Sequence[str]) -> str:
     return str(chosen or default)
 
 
-def fleet_columns(lines: Sequence[fleet.Line], zone: tzinfo) -> tuple[dict[str, list[object]], dict[str, Any]]:
-    """The fleet's table: values by column, and how each is drawn."""
+def fleet_columns(
+    lines: Sequence[fleet.Line], zone: tzinfo, chosen: str
+) -> tuple[dict[str, list[object]], dict[str, Any]]:
+    """The fleet's table: values by column, and how each is drawn. chosen : the time range the figures are of."""
     words = [markup.state_words(state) for state in State]
     # A sparkline column draws nothing for a missing value, so a gap is left out.
     columns: dict[str, list[object]] = {
@@ -114,7 +116,9 @@ def fleet_columns(lines: Sequence[fleet.Line], zone: tzinfo) -> tuple[dict[str, 
     drawn: dict[str, Any] = {
         "State": config.MultiselectColumn(options=words, color=["red", "orange", "green", "gray"], width="small"),
         "By week": config.LineChartColumn("ROC AUC by week", width="medium"),
-        "Max PSI": config.TextColumn("Max PSI, feature", width="medium"),
+        "ROC AUC": config.TextColumn(f"ROC AUC, {chosen}"),
+        "Max PSI": config.TextColumn(f"Max PSI, {chosen}", width="medium"),
+        "Rows": config.TextColumn(f"Rows, {chosen}"),
     }
     return columns, drawn
 

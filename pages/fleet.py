@@ -41,13 +41,13 @@ def inbox_card(line: fleet.Line) -> None:
             widgets.visit("Releases", "releases", line.model, icon=":material/rocket_launch:")
 
 
-def models(lines: list[fleet.Line]) -> None:
+def models(lines: list[fleet.Line], chosen: str) -> None:
     widgets.section("Models", "Choose a row to open its page.")
     shown = lines
     if len(lines) > 8:
         wanted = st.text_input("Search models", placeholder="Search models", label_visibility="collapsed").lower()
         shown = [line for line in lines if wanted in line.model]
-    columns, config = widgets.fleet_columns(shown, session.zone())
+    columns, config = widgets.fleet_columns(shown, session.zone(), ranges.short(chosen))
     st.dataframe(
         columns, key="fleet-table", hide_index=True, column_config=config, row_height=40, selection_mode="single-row",
         on_select=lambda: widgets.visit_row("fleet-table", [line.model for line in shown]),
@@ -71,7 +71,7 @@ def main() -> None:
     inbox(lines)
     tour()
     widgets.tiles(fleet.tiles(lines, ranges.name(chosen)))
-    models(lines)
+    models(lines, chosen)
     running()
 
 

@@ -56,7 +56,8 @@ def over_time(face: ModelFace) -> str:
     points = questions.trend(face.name, chosen, every, apart)
     together = questions.trend(face.name, chosen, every)
     view = questions.view(face, every)
-    render.show(performance.metric_trend(points, "roc_auc", view), brush=True)
+    stretches = questions.stretches(face.name, chosen) if every == "week" and not apart else ()
+    render.show(performance.metric_trend(points, "roc_auc", view, stretches), brush=True)
     left, right = st.columns(2)
     with left:
         render.show(performance.metric_trend(points, "log_loss", view), brush=True)
@@ -80,7 +81,9 @@ def drift(face: ModelFace, every: str) -> None:
     with right:
         feature, place = picked(names, points, scope)
         shape = questions.distribution(face.name, feature, points[place].window)
-        render.show(drifts.overlay(shape, view))
+        # As tall as the map beside it, less the box above.
+        height = max(240, drifts.map_height(len(names[:SHOWN_FEATURES])) - 64)
+        render.show(drifts.overlay(shape, view, height))
     with left:
         panel = drifts.heatmap(points, names[:SHOWN_FEATURES], view, (feature, place))
         render.show(panel, on_cell=partial(_choose_cell, scope), extra=drifts.legend())
@@ -163,7 +166,7 @@ def latest(face: ModelFace) -> None:
         return
     widgets.quiet(f"The newest {len(found.rows)} of {formats.count(found.total)} rows of this range.")
     st.dataframe(
-        tables.row_columns(found, session.zone()),
+        tables.row_columns(found, session.zone(), {f.column: f.name for f in face.signature.features}),
         hide_index=True,
         key="latest-rows",
         alt="The newest rows of the prediction log.",

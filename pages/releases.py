@@ -10,7 +10,7 @@ from pilothouse.app.panels import performance, releases
 from pilothouse.app.panels.charts import STEPS
 from pilothouse.data.state.catalog import VersionRow
 
-_KEPT = "It is kept in the audit trail."
+_KEPT = "The reason is kept in the audit trail."
 
 
 @st.dialog("Promote", icon=":material/rocket_launch:")
@@ -30,12 +30,13 @@ def promote_dialog(face: ModelFace, version: VersionRow, epoch: int) -> None:
         st.html(markup.join([releases.verdict_chip(card), " ", releases.verdict_reason(card)]))
     # A form, so that Enter in the reason promotes, as a click does.
     with st.form("promote", border=False):
-        reason = st.text_input("Reason", key="promote-reason", placeholder=f"Why now? {_KEPT}").strip()
+        reason = st.text_input("Reason", key="promote-reason", placeholder="Why now?").strip()
+        widgets.quiet(_KEPT)
         kind = widgets.weight(releases.is_recommended(version, face.deployments))
         label = f"Promote version {number}"
         asked = st.form_submit_button(label, type=kind, icon=":material/rocket_launch:", key="promote-confirm")
     if asked and not reason:
-        widgets.paragraph(f"Say why first. {_KEPT}")
+        st.html(markup.join([markup.badge("▲ Not done", "watch"), " Say why first."]))
     elif asked:
         widgets.act(
             lambda: face.promote(number, reason=reason, expected_epoch=epoch),
@@ -51,8 +52,8 @@ def rollback_dialog(face: ModelFace, target: int, epoch: int) -> None:
     widgets.paragraph(f"Traffic moves from version {champion} to version {target} within about a second.")
     widgets.paragraph(f"Requests under way finish on version {champion}.")
     with st.form("rollback", border=False):
-        hint = f"What went wrong? May stay empty. {_KEPT}"
-        reason = st.text_input("Reason", key="rollback-reason", placeholder=hint).strip()
+        reason = st.text_input("Reason", key="rollback-reason", placeholder="What went wrong?").strip()
+        widgets.quiet(_KEPT)
         asked = st.form_submit_button(f"Roll back to version {target}", icon=":material/undo:", key="rollback-confirm")
     if asked:
         words = reason or "rolled back from the dashboard"
@@ -86,14 +87,10 @@ def champion_card(face: ModelFace) -> None:
         measured = questions.performance(face.name, chosen, version=champion.version)
         st.html(releases.version_facts(champion, session.zone(), measured, ranges.name(chosen)))
         target = face.rollback_target()
-        with st.container(horizontal=True):
-            if target is not None and st.button(
-                f"Roll back to version {target}", icon=":material/undo:", key="rollback"
-            ):
-                rollback_dialog(face, target, face.epoch)
-            widgets.visit("Retrain", "retrain", face.name, icon=":material/model_training:")
         if target is None:
             widgets.quiet("There is no earlier champion to roll back to.")
+        elif st.button(f"Roll back to version {target}", icon=":material/undo:", key="rollback"):
+            rollback_dialog(face, target, face.epoch)
 
 
 def challenger_card(face: ModelFace, version: VersionRow) -> None:

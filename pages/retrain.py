@@ -136,7 +136,7 @@ def _since(face: ModelFace, run: Run) -> str:
     """What has become of the run's version since."""
     if face.champion and face.champion.version == run.version:
         return " It is the champion now."
-    return " It was rolled back since." if releases.rolled_back(face.deployments, run.version or 0) else ""
+    return " It has been rolled back since." if releases.rolled_back(face.deployments, run.version or 0) else ""
 
 
 def answer(face: ModelFace, run: Run | None, newest: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from itertools import groupby
 from typing import Any
 
 from pilothouse.app.markup import in_figure
@@ -159,11 +160,17 @@ def line(x: list[str], y: Sequence[float | None], name: str, colour: str, **give
 
 
 def band(x: list[str], low: Sequence[float | None], high: Sequence[float | None], colour: str, name: str) -> Trace:
-    """A filled band. Its points go up along `high` and back along `low`; buckets without a band are left out."""
-    known = [(at, a, b) for at, a, b in zip(x, low, high, strict=True) if a is not None and b is not None]
-    there, back = known, known[::-1]
+    """A filled band, open where a bucket has none: a run of buckets goes up along `high` and back along `low`."""
+    xs: list[str | None] = []
+    ys: list[float | None] = []
+    for known, run in groupby(zip(x, low, high, strict=True), key=lambda p: p[1] is not None and p[2] is not None):
+        if not known:
+            continue
+        there = list(run)
+        back = there[::-1]
+        xs += [*(p[0] for p in there), *(p[0] for p in back), None]
+        ys += [*(p[2] for p in there), *(p[1] for p in back), None]
     return {
-        "type": "scatter", "mode": "lines", "x": [p[0] for p in there] + [p[0] for p in back],
-        "y": [p[2] for p in there] + [p[1] for p in back], "fill": "toself", "fillcolor": colour, "opacity": 0.16,
-        "line": {"width": 0}, "hoverinfo": "skip", "name": in_figure(name), "showlegend": bool(known),
+        "type": "scatter", "mode": "lines", "x": xs[:-1], "y": ys[:-1], "fill": "toself", "fillcolor": colour,
+        "opacity": 0.16, "line": {"width": 0}, "hoverinfo": "skip", "name": in_figure(name), "showlegend": bool(xs),
     }  # fmt: skip

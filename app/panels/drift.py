@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import tzinfo
+from typing import Any
 
 from pilothouse.app import formats, markup
 from pilothouse.app.markup import in_figure
@@ -99,6 +100,11 @@ def _clicks(points: Sequence[DriftPoint], features: Sequence[str], zone: tzinfo)
     }  # fmt: skip
 
 
+def map_height(features: int) -> int:
+    """Height of the map's figure, in pixels."""
+    return 72 + 25 * features
+
+
 def _map_layout(points: Sequence[DriftPoint], features: Sequence[str], zone: tzinfo) -> dict[str, object]:
     days = [formats.day(p.window.start, zone) for p in points]
     names = [in_figure(_short(f)) for f in features]
@@ -106,7 +112,7 @@ def _map_layout(points: Sequence[DriftPoint], features: Sequence[str], zone: tzi
     across, down = list(range(len(points))), list(range(len(features)))
     edge = 0.5
     return charts.frame(
-        height=72 + 25 * len(features),
+        height=map_height(len(features)),
         hovermode="closest",
         clickmode="event+select",
         dragmode=False,
@@ -129,7 +135,9 @@ def _mark(features: Sequence[str], selected: tuple[str, int] | None) -> list[cha
         return []
     row, column = features.index(selected[0]), selected[1]
     box = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
-    return [{"type": "rect", "line": {"color": Colour.INK, "width": 2}} | box]
+    # A light frame under the dark one, so that the mark is seen on a pale cell and on a deep one.
+    around = ({"color": Colour.SURFACE, "width": 5}, {"color": Colour.INK, "width": 2})
+    return [{"type": "rect", "line": line} | box for line in around]
 
 
 def _map_answer(points: Sequence[DriftPoint], features: Sequence[str], zone: tzinfo) -> str:
@@ -150,9 +158,9 @@ def newest_known(points: Sequence[DriftPoint], feature: str) -> int:
 
 def legend() -> markup.Html:
     """The bands in words, for under the map."""
-    return markup.tag(
-        "div", markup.join(_swatch(place, words) for place, (_, words) in enumerate(BANDS)), kind="ph-legend"
-    )
+    swatches = [_swatch(place, words) for place, (_, words) in enumerate(BANDS)]
+    blank = markup.tag("span", "blank: too few rows to say")
+    return markup.tag("div", markup.join([*swatches, blank]), kind="ph-legend")
 
 
 def _swatch(place: int, words: str) -> markup.Html:
@@ -207,7 +215,7 @@ def _table_row(f: FeatureDrift) -> list[object]:
     return [name, markup.chip(f.state), psi, formats.number(f.ks, 2), missing, new, why]
 
 
-def overlay(distribution: Distribution, view: charts.View) -> Panel:
+def overlay(distribution: Distribution, view: charts.View, height: int = _OVERLAY_HEIGHT) -> Panel:
     """One feature's distribution: the reference as a grey fill, the bucket as one line (or bars)."""
     title = f"{distribution.feature}, {formats.span(distribution.window, view.zone)}"
     columns = ("bin", "left", "right", "reference", "current")
@@ -221,10 +229,13 @@ def overlay(distribution: Distribution, view: charts.View) -> Panel:
     )
     if not distribution.rows or not distribution.bins:
         return replace(panel, empty="No rows of this feature in this bucket. Choose another one.")
-    stepped = distribution.kind in NUMERIC and all(b.left is not None for b in distribution.bins)
+    stepped = distribution.kind in NUMERIC
     shown = distribution.bins if stepped else _largest(distribution.bins)
     spec = _steps(shown) if stepped else _bars(shown)
+    spec["layout"]["height"] = height
     note = f"The {len(shown)} largest of {len(rows)} values; the menu has all." if len(shown) < len(rows) else ""
+    if stepped:
+        note = _beyond(distribution.bins)
     answer = _overlay_answer(distribution)
     return replace(panel, answer=answer, spec=spec, note=note, alt=f"Distribution of {title}. {answer}")
 
@@ -235,8 +246,30 @@ def _largest(bins: Sequence[Bin]) -> list[Bin]:
     return [b for b in bins if b in kept]
 
 
-def _steps(bins: Sequence[Bin]) -> dict[str, object]:
-    edges = [b.left for b in bins] + [bins[-1].right]
+def _beyond(bins: Sequence[Bin]) -> str:
+    """What the outermost steps hold, where values lie outside the reference's range."""
+    ends = [b for b in (bins[0], bins[-1]) if b.left is None or b.right is None]
+    if not ends:
+        return ""
+    named = " and ".join(f"{formats.share(b.current)} {b.label}" for b in ends)
+    return f"Outside the reference's range, as a step of its own: {named}."
+
+
+def _edges(bins: Sequence[Bin]) -> list[float]:
+    """Where the steps begin, and where the last ends; those that are open at an end get the usual width."""
+    inner = [(b.left, b.right) for b in bins if b.left is not None and b.right is not None]
+    if not inner:
+        return [float(place) for place in range(len(bins) + 1)]
+    width = (inner[-1][1] - inner[0][0]) / len(inner) or 1.0
+    first = [inner[0][0] - width] if bins[0].left is None else []
+    # A step of one value ends where it begins, so that it gets the usual width as well.
+    end = inner[-1][1] if inner[-1][1] > inner[-1][0] else inner[-1][0] + width
+    last = [end, end + width] if bins[-1].right is None else [end]
+    return [*first, *(left for left, _ in inner), *last]
+
+
+def _steps(bins: Sequence[Bin]) -> dict[str, Any]:
+    edges = _edges(bins)
 
     def stair(shares: list[float]) -> list[float]:
         return [*shares, shares[-1]]
@@ -252,7 +285,7 @@ def _steps(bins: Sequence[Bin]) -> dict[str, object]:
     return {"data": [reference, current], "layout": charts.frame(height=_OVERLAY_HEIGHT, yaxis=axis, dragmode=False)}
 
 
-def _bars(bins: Sequence[Bin]) -> dict[str, object]:
+def _bars(bins: Sequence[Bin]) -> dict[str, Any]:
     labels = [in_figure(_short(b.label)) for b in bins]
     place = list(range(len(bins)))
     reference = {"type": "bar", "x": place, "y": [b.reference for b in bins], "name": "reference"}

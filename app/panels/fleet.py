@@ -125,5 +125,5 @@ def reasons(found: Sequence[Reason]) -> markup.Html:
 def _reason(reason: Reason) -> markup.Html:
     shape, word = markup.state_words(reason.state).split(" ", 1)
     mark = markup.tag("i", shape, kind=f"ph-mark-{markup.TONE[reason.state]}", title=word)
-    act = markup.tag("span", f" {reason.act}", kind="ph-act") if reason.act else ""
+    act = markup.tag("span", f" → {reason.act}", kind="ph-act") if reason.act else ""
     return markup.tag("li", markup.join([mark, markup.tag("span", markup.join([reason.sentence, act]))]))

@@ -71,6 +71,26 @@ def _line_a_version(points: Sequence[TrendPoint], metric: str, view: charts.View
     return lines
 
 
+def _long_line(
+    points: Sequence[TrendPoint], stretches: Sequence[TrendPoint], metric: str, view: charts.View
+) -> charts.Trace:
+    # Each span stands at the bucket that it ends with, so that both lines share their places and one hover.
+    place = {p.window.end: view.middle(p.window) for p in points}
+    found = [(place[s.window.end], _metric(s, metric).value) for s in stretches if s.window.end in place]
+    name = f"{stretches[0].window.length.days} days up to then"
+    return charts.line([x for x, _ in found], [y for _, y in found], name, Colour.INK, line={"width": 3})
+
+
+def _long_answer(stretches: Sequence[TrendPoint], metric: str, view: charts.View) -> str:
+    known = [(s.window, value) for s in stretches if (value := _metric(s, metric).value) is not None]
+    if not known:
+        return ""
+    best = (max if metric == "roc_auc" else min)(known, key=lambda pair: pair[1])
+    (window, value), days = best, known[-1][0].length.days
+    now = f"{formats.number(known[-1][1])} over the newest {days} days in view"
+    return f"{now}; {formats.number(value)} over the best {days}, {formats.span(window, view.zone)}."
+
+
 def _trend_answer(points: Sequence[TrendPoint], metric: str) -> str:
     known = [(p, m.value) for p in points if (m := _metric(p, metric)).value is not None]
     if len(known) < 2:
@@ -80,10 +100,13 @@ def _trend_answer(points: Sequence[TrendPoint], metric: str) -> str:
     return f"Last bucket {formats.number(last)}; best in view {formats.number(best[1])}."
 
 
-def metric_trend(points: Sequence[TrendPoint], metric: str, view: charts.View) -> Panel:
+def metric_trend(
+    points: Sequence[TrendPoint], metric: str, view: charts.View, stretches: Sequence[TrendPoint] = ()
+) -> Panel:
     """One metric over time with its 95 % band; buckets whose labels are still arriving are grey.
 
-    points : buckets in order, of all versions together or of several.
+    points : buckets in order, of all versions together or of several. stretches : longer spans, each up to the end of a
+    bucket, that show where the metric goes beneath what a single bucket happens to hold.
     """
     title = f"{METRIC_NAMES.get(metric, metric)} by {view.every}"
     panel = _panel(f"{metric}-trend", title, points, view)
@@ -91,8 +114,11 @@ def metric_trend(points: Sequence[TrendPoint], metric: str, view: charts.View) -
         return replace(panel, empty=_NO_LABELS.format(model=view.model))
     apart = any(p.version is not None for p in points)
     traces = (_line_a_version if apart else _one_line)(points, metric, view)
+    if len(stretches) > 1:
+        traces.append(_long_line(points, stretches, metric, view))
     spec = charts.timed(traces, view, yaxis=charts.value_axis(tickformat=".3~f", hoverformat=".3f"))
-    answer = "" if apart else _trend_answer(points, metric)
+    answer = _long_answer(stretches, metric, view) if len(stretches) > 1 else ""
+    answer = answer or ("" if apart else _trend_answer(points, metric))
     return replace(panel, answer=answer, spec=spec, alt=f"{title} of {view.model}. {answer}")
 
 

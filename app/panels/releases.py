@@ -194,8 +194,9 @@ def version_facts(
 def _measured(measured: Performance) -> str:
     auc = measured.metrics.get("roc_auc")
     if auc is None or auc.value is None:
-        return f"not known yet: {auc.reason}" if auc is not None and auc.reason else "not known yet"
-    return f"{formats.number(auc.value)} ({formats.band(auc.low, auc.high)}), on its own {formats.count(measured.labelled)} rows"
+        return auc.reason if auc is not None and auc.reason else "not known yet"
+    band, rows = formats.band(auc.low, auc.high), formats.count(measured.labelled)
+    return f"{formats.number(auc.value)} ({band}) on {rows} rows of its own"
 
 
 def live_comparison(compared: Comparison | None, deployment: Deployment) -> markup.Html:
@@ -218,7 +219,9 @@ def _live_row(compared: Comparison, key: str, name: str, more_is_better: bool) -
 
 
 def trained_on(version: VersionRow, zone: tzinfo) -> str:
-    return formats.span(version.trained, zone) if version.trained else "not recorded"
+    if version.trained is None:
+        return "not recorded"
+    return f"{formats.span(version.trained, zone)} {version.trained.end.astimezone(zone):%Y}"
 
 
 def history_table(deployments: Sequence[Deployment], zone: tzinfo) -> markup.Html:
@@ -280,8 +283,8 @@ def _audit_row(row: AuditRow, zone: tzinfo) -> list[object]:
 
 def _facts(details: Mapping[str, Any]) -> str:
     """An act's facts in a line: names in words, digests cut, what was left empty left out."""
-    return ", ".join(
-        _facts(value) if isinstance(value, Mapping) else f"{key.replace('_', ' ')} {_shortened(value)}"
+    return " · ".join(
+        _facts(value) if isinstance(value, Mapping) else f"{key.replace('_', ' ')}: {_shortened(value)}"
         for key, value in details.items()
         if value not in (None, "")
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
+from typing import Any
 
 from pilothouse.app import formats, markup
 from pilothouse.data.state.runs import LogLine, Run, RunState, Step, StepState
@@ -49,15 +50,21 @@ def step_list(steps: Sequence[Step], now: datetime) -> markup.Html:
     return markup.tag("ol", markup.join(_step(step, now) for step in steps), kind="ph-steps")
 
 
+def _message(step: Step) -> str:
+    """What a step says of itself; the gate's reason stands on the scorecard, so here its verdict is enough."""
+    if step.name == "gate" and step.state is StepState.DONE:
+        return step.message.partition(":")[0]
+    if step.state is StepState.RUNNING and step.progress is not None:
+        return " · ".join(filter(None, (formats.share(step.progress, 0), step.message)))
+    return step.message or step.state.value
+
+
 def _step(step: Step, now: datetime) -> markup.Html:
     took = (step.finished_at or now) - step.started_at if step.started_at else None
-    message = step.message
-    if step.state is StepState.RUNNING and step.progress is not None:
-        message = f"{formats.share(step.progress, 0)} · {message}" if message else formats.share(step.progress, 0)
     cells = [
         markup.tag("i", _STEP_SHAPE[step.state], title=step.state.value),
         markup.tag("span", step.name.replace("_", " ").capitalize(), kind="ph-stepname"),
-        markup.tag("span", message or step.state.value, kind="ph-message"),
+        markup.tag("span", _message(step), kind="ph-message"),
         markup.tag("span", formats.duration(took) if took is not None else "", kind="ph-took"),
     ]
     return markup.tag("li", markup.join(cells), kind=f"ph-{step.state.value}")
@@ -78,8 +85,22 @@ def table(runs: Sequence[Run], zone: tzinfo) -> markup.Html:
 def _run_row(run: Run, zone: tzinfo) -> list[object]:
     took = run.finished_at - run.started_at if run.finished_at and run.started_at else None
     version = f"v{run.version}" if run.version is not None else formats.NOTHING
-    outcome = run.error or str((run.outcome or {}).get("decision", {}).get("reason", "")) or formats.NOTHING
+    outcome = run.error or _outcome(run)
     return [
         formats.moment(run.requested_at, zone), run.requested_by, run_chip(run), run.verdict or formats.NOTHING,
         version, formats.duration(took), markup.tag("span", outcome, kind="ph-quiet"),
     ]  # fmt: skip
+
+
+def _outcome(run: Run) -> str:
+    """A finished run in a line; its scorecard has the rest."""
+    card = run.outcome or {}
+    old, new = (_auc(card, side) for side in ("champion", "challenger"))
+    if old is None or new is None:
+        return formats.NOTHING
+    return f"ROC AUC {formats.number(new)} against the champion's {formats.number(old)}, {formats.signed(new - old)}"
+
+
+def _auc(card: Mapping[str, Any], side: str) -> float | None:
+    found = (card.get(side) or {}).get("roc_auc")
+    return found.get("value") if isinstance(found, Mapping) else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 
 from pilothouse.app import formats
@@ -44,9 +45,16 @@ def _drifting(drift: Drift) -> tuple[str, str, str]:
     return "Features drifting", f"{critical} of {len(drift.features)}", f"{watch} on watch"
 
 
-def row_columns(found: Rows, zone: tzinfo) -> dict[str, list[object]]:
-    """The raw rows by column; times in `zone`, long texts cut."""
-    return {name: [_cell(row[place], zone) for row in found.rows] for place, name in enumerate(found.columns)}
+def row_columns(found: Rows, zone: tzinfo, names: Mapping[str, str]) -> dict[str, list[object]]:
+    """The raw rows by column; times in `zone`, long texts cut, columns without any value left out.
+
+    names : what a column is called where that is not its name in the log.
+    """
+    return {
+        names.get(column, column): [_cell(row[place], zone) for row in found.rows]
+        for place, column in enumerate(found.columns)
+        if any(row[place] is not None for row in found.rows)
+    }
 
 
 def _cell(value: object, zone: tzinfo) -> object:

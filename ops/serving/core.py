@@ -14,6 +14,7 @@ from typing import Any
 from pilothouse.data.errors import BadRows, Fault, LogUnavailable, PilothouseError
 from pilothouse.data.log.entries import LabelEntry, PredictionEntry
 from pilothouse.data.log.ids import new_ids
+from pilothouse.data.log.schema import Status
 from pilothouse.data.log.spool import Durability, Entry, Spool
 from pilothouse.data.settings import Settings
 from pilothouse.data.state.processes import ProcessRow
@@ -91,7 +92,13 @@ class Serving:
         if asked is None:
             raise await _named(served.bodies.predict_refusal, body)
         _check_model(asked, name)
-        answered = await self._batcher(name).score(asked.rows)
+        try:
+            answered = await self._batcher(name).score(asked.rows)
+        except PilothouseError:
+            raise
+        except Exception:
+            await self._keep_failed(name, served, asked, began)
+            raise
         _check_finite(answered.scored)
         now = self._clock()
         ids = asked.ids or new_ids(len(asked.rows), now)
@@ -148,6 +155,16 @@ class Serving:
             "example": served.example,
         }
         return json_answer(_summary(served) | facts)
+
+    async def _keep_failed(self, name: str, served: Served, asked: Asked, began: float) -> None:
+        """Log rows on which the model itself failed, under ids of our own: the caller may well send hers again."""
+        now, count = self._clock(), len(asked.rows)
+        entry = PredictionEntry(
+            version=served.live().version, ids=new_ids(count, now), rows=asked.raw, predictions=[None] * count,
+            logged_at=micros(now), at=asked.at, entities=asked.entities, keys=asked.keys,
+            latency_us=int((perf_counter() - began) * 1e6), status=Status.ERROR,
+        )  # fmt: skip
+        await self._keep(entry.entry(name, caller_ids=False))
 
     async def _keep(self, entry: Entry) -> None:
         if self._spool is None:

@@ -24,6 +24,9 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 # What is left of the body would have to be read before the next request of this connection.
 _CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
 
+_HOST = re.compile(rb":\d+$")
+_LOOPBACK = frozenset({b"127.0.0.1", b"localhost", b"[::1]"})
+
 _log = logging.getLogger("pilothouse.service")
 
 
@@ -57,6 +60,15 @@ def problem_answer(problem: Problem, request_id: str, headers: tuple[Header, ...
     retry: tuple[Header, ...] = ((b"retry-after", b"1"),) if problem.status == 503 else ()
     body = msgspec.json.encode(problem.to_json(request_id))
     return Answer(status=problem.status, body=body, content_type=PROBLEM, headers=(*retry, *headers))
+
+
+def check_host(headers: Iterable[Header]) -> None:
+    """Raises HttpRefusal (421) unless the request names this machine: a page of another site whose name was bent to the
+    loopback must not reach the models through a browser."""
+    named = next((value for name, value in headers if name == b"host"), b"")
+    if _HOST.sub(b"", named) not in _LOOPBACK:
+        detail = "This service answers as 127.0.0.1 or localhost only."
+        raise HttpRefusal(Problem(status=421, kind="other-host", detail=detail), _CLOSE)
 
 
 async def send_answer(send: Send, answer: Answer, request_id: str) -> None:

@@ -116,6 +116,7 @@ class Gate:
         return None
 
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
+        exchange.check_host(scope["headers"])
         if scope["method"] != route.method and not (route.method == "GET" and scope["method"] == "HEAD"):
             raise _wrong_method(route.method)
         if route.method == "GET":
@@ -146,6 +147,7 @@ class Gate:
         reply = Reply(send, request_id)
 
         async def passed_on() -> Answer:
+            exchange.check_host(scope["headers"])
             with _Place(self):
                 body = await self._inner_body(scope, receive)
                 CALL.set(Call(request_id, body))

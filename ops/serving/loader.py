@@ -132,9 +132,13 @@ class Loader:
         return None
 
     def _record(self, switched: list[Switched]) -> None:
-        with self._state.write() as conn:
-            for switch in switched:
-                processes.record_switch(conn, switch.deployment_seq, self._process_id, switch.at)
+        try:
+            with self._state.write() as conn:
+                for switch in switched:
+                    processes.record_switch(conn, switch.deployment_seq, self._process_id, switch.at)
+        except (PilothouseError, SQLAlchemyError):
+            self._models.give_back(switched)
+            raise
 
 
 @contextmanager

@@ -187,6 +187,11 @@ class Models:
             taken, self._switched = self._switched, []
         return taken
 
+    def give_back(self, switched: list[Switched]) -> None:
+        """Switches that could not be noted, for the next try."""
+        with self._swap:
+            self._switched = [*switched, *self._switched]
+
     def close(self) -> None:
         self._epoch.close()
 

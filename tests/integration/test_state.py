@@ -9,13 +9,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from pilothouse.data.errors import AlreadyExists, LeaseLost, NaiveTime, StaleDecision, UnknownModel, UnknownVersion
 from pilothouse.data.policies import GatePolicy, LabelPolicy
 from pilothouse.data.signature import Task, infer_signature
-from pilothouse.data.state import audit, catalog, deployments, leases, processes, runs
+from pilothouse.data.state import audit, catalog, deployments, leases, processes, runs, tables
 from pilothouse.data.state.catalog import ModelRow, VersionRow
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Window
@@ -182,6 +184,12 @@ def test_the_newest_preparation_of_a_version_counts(state: State) -> None:
         processes.acknowledge(conn, newest.seq, "s/1", ok=False, detail="no", load_ms=1.0, at=NOW)
         processes.acknowledge(conn, newest.seq, "s/1", ok=True, detail="", load_ms=2.0, at=NOW)
         assert [a.ok for a in processes.acknowledgements(conn, newest.seq)] == [True]
+
+
+def test_the_migrations_make_the_tables_that_the_code_speaks_of(state: State) -> None:
+    with state.read() as conn:
+        context = MigrationContext.configure(conn, opts={"compare_type": True})
+        assert compare_metadata(context, tables.metadata) == []
 
 
 def test_a_naive_time_does_not_get_in(state: State) -> None:

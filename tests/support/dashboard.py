@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
-from streamlit.util import calc_md5
+from streamlit.util import calc_hash
 
 import pilothouse.app
 
@@ -42,7 +42,7 @@ def open_page(name: str, **query: str) -> AppTest:
     """The page as somebody finds it who follows a link to it."""
     app = AppTest.from_file(str(ENTRY), default_timeout=60)
     # AppTest has no way to open a page of `st.navigation` by its address: this is what the browser would send.
-    app._page_hash = calc_md5("" if name == "fleet" else name)
+    app._page_hash = calc_hash("" if name == "fleet" else name)
     for key, value in query.items():
         app.query_params[key] = value
     return app.run()

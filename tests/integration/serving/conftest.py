@@ -203,7 +203,7 @@ class Client:
         self._life = asyncio.create_task(self._app({"type": "lifespan"}, self._to_app.get, self._from_app.put))
         await self._tell("lifespan.startup")
         transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://service")
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     async def _stop(self) -> None:
         await self._http.aclose()

@@ -223,6 +223,32 @@ def test_what_nobody_foresaw_is_logged_and_told_by_its_id(
     assert "request mine-7 failed" in caplog.text
 
 
+def test_rows_on_which_the_model_fails_are_logged_as_errors(client: Any, bench: Any, monkeypatch: Any) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("pilothouse.ops.serving.models.LiveModel.score", fail)
+    assert client.post("/predict", json={"rows": [ROW], "ids": ["mine"]}).status_code == 500
+    monkeypatch.undo()
+    assert client.post("/predict", json={"rows": [ROW], "ids": ["mine"]}).status_code == 200
+    rows = bench.logged().select("prediction_id", "status", "score")
+    failed = rows.filter(status="error")
+    assert failed["score"].to_list() == [None]
+    assert failed["prediction_id"].to_list() != ["mine"], "or the answer to the second try would count as a repeat"
+    assert rows.filter(status="ok")["prediction_id"].to_list() == ["mine"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:3000", "127.0.0.1.evil.example", ""])
+def test_a_request_that_names_another_host_is_refused(client: Any, host: str) -> None:
+    for path in ("/predict", "/bentoml/predict"):
+        refused = client.post(path, json={"rows": [ROW]}, headers={"host": host})
+        assert (refused.status_code, refused.json()["detail"]) == (
+            421,
+            "This service answers as 127.0.0.1 or localhost only.",
+        )
+    assert client.post("/predict", json={"rows": [ROW]}, headers={"host": "127.0.0.1:3000"}).status_code == 200
+
+
 def test_one_bad_row_does_not_fail_its_neighbours(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from pilothouse.ops.serving.models import LiveModel
 
