@@ -54,7 +54,11 @@ def maturity(performance: Performance, policy: LabelPolicy) -> str:
     """For whom the metrics speak."""
     silence = "counts as the negative class" if policy.silence is Silence.NEGATIVE else "stays unknown"
     due = f"Labels are due within {formats.duration(policy.horizon)}; silence after that {silence}."
-    return due if performance.mature else f"The newest labels of this range are still arriving. {due}"
+    return (
+        due
+        if performance.mature or not performance.rows
+        else f"The newest labels of this range are still arriving. {due}"
+    )
 
 
 def gate(policy: GatePolicy) -> str:

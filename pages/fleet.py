@@ -60,7 +60,11 @@ def running() -> None:
     mark = markup.chip(state)
     url = session.house().service_url
     where = f" Predictions are answered at {url}." if url else ""
-    st.html(markup.tag("div", markup.join([mark, markup.tag("span", words + where, kind="ph-quiet")]), kind="ph-row"))
+    st.html(
+        markup.tag(
+            "div", markup.join([mark, markup.tag("span", markup.prose(words + where), kind="ph-quiet")]), kind="ph-row"
+        )
+    )
 
 
 def main() -> None:

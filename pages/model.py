@@ -131,6 +131,9 @@ def report(face: ModelFace) -> None:
         "Evidently report",
         "The report many know, over a stated sample of this time range, made in a process of its own.",
     )
+    if not questions.performance(face.name, session.range_text()).rows:
+        widgets.empty("No predictions in this range: there is nothing to report on.")
+        return
     asked_for = st.session_state.get("report")
     current = (face.name, session.range_text())
     fresh = asked_for is not None and asked_for[:2] == current

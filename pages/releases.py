@@ -22,12 +22,13 @@ def promote_dialog(face: ModelFace, version: VersionRow, epoch: int) -> None:
     st.html(markup.tag("h3", f"Make version {number} the champion of {face.name}?", kind="ph-heading"))
     widgets.paragraph(f"Every answer from the flip on comes from version {number}. {before}")
     widgets.paragraph("All service workers load it first; none switches before all can.")
-    widgets.paragraph(releases.predicted_outcome(card, face.name, number))
+    if card is None or releases.verdict(card) == "promote":
+        widgets.paragraph(releases.predicted_outcome(card, face.name, number))
+    else:
+        st.html(markup.join([releases.verdict_chip(card), " ", releases.verdict_reason(card)]))
     taken_back = releases.rolled_back(face.deployments, number)
     if taken_back:
         widgets.paragraph(releases.rollback_sentence(taken_back, session.zone()))
-    elif releases.verdict(card) != "promote":
-        st.html(markup.join([releases.verdict_chip(card), " ", releases.verdict_reason(card)]))
     # A form, so that Enter in the reason promotes, as a click does.
     with st.form("promote", border=False):
         reason = st.text_input("Reason", key="promote-reason", placeholder="Why now?").strip()

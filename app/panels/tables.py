@@ -32,10 +32,14 @@ def model_tiles(now: Performance, before: Performance, drift: Drift) -> list[tup
     return [
         ("ROC AUC", formats.number(auc[0].value), _change(*auc)),
         ("Log-loss", formats.number(log_loss[0].value), _change(*log_loss)),
-        ("Came true", formats.share(happened.value), f"it said {formats.share(said.value)}"),
+        ("Came true", formats.share(happened.value), _said(said, happened)),
         _drifting(drift),
         ("Labels known", formats.share(now.coverage), coverage),
     ]
+
+
+def _said(said: Metric, happened: Metric) -> str:
+    return happened.reason if happened.value is None else f"it said {formats.share(said.value)}"
 
 
 def _drifting(drift: Drift) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -88,7 +88,7 @@ def extract(context: Context) -> Extracted:
     if end is None:
         raise CannotRetrain(
             model.name,
-            f"no logged prediction is older than the label horizon of {model.label_policy.horizon}",
+            f"no logged prediction is older than the label horizon of {model.label_policy.horizon / timedelta(days=1):g} days",
             "Log predictions and labels first.",
         )
     window = recipe.window(end)

@@ -1,11 +1,12 @@
 """Figures from planted results: what is drawn, what is said, and what is said when there is nothing to draw."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pilothouse.app.panels import drift as drifts
 from pilothouse.app.panels import performance, traffic
-from pilothouse.app.panels.charts import View, local
+from pilothouse.app.panels.charts import View, band, local
 from pilothouse.app.theme import Colour
 from pilothouse.data.history.results import (
     Bin,
@@ -135,3 +136,35 @@ def test_traffic_is_stacked_by_version_and_latency_is_that_of_the_newest():
     assert [t["name"] for t in traffic.volume(points, VIEW).spec["data"]] == ["version 1", "version 2"]
     assert traces(traffic.latency(points, VIEW))["p95"]["y"] == [8.0]
     assert "have no latency" in traffic.latency([bucket(1, None)], VIEW).empty
+
+
+def test_a_band_is_open_where_a_bucket_has_none():
+    drawn = band(["a", "b", "c", "d"], [1, None, 3, 4], [2, None, 5, 6], Colour.CURRENT, "band")
+    assert drawn["x"] == ["a", "a", None, "c", "d", "d", "c"]
+    assert drawn["y"] == [2, 1, None, 5, 6, 4, 3]
+
+
+def test_values_beyond_the_reference_are_steps_of_their_own_and_said():
+    bins = (
+        Bin(label="below 0", left=None, right=0.0, reference=0.0, current=0.25),
+        Bin(label="0", left=0.0, right=0.0, reference=0.5, current=0.25),
+        Bin(label="2", left=2.0, right=2.0, reference=0.5, current=0.25),
+        Bin(label="above 2", left=2.0, right=None, reference=0.0, current=0.25),
+    )
+    made = Distribution(feature="temp", kind=Kind.NUMBER, window=week(0), rows=8, bins=bins)
+    panel = drifts.overlay(made, VIEW)
+    _, current = panel.spec["data"]
+    assert current["x"] == [-1.0, 0.0, 2.0, 3.0, 4.0]
+    assert "25.0% below 0 and 25.0% above 2" in panel.note
+
+
+def test_the_long_line_ends_where_its_buckets_do_and_says_how_far_it_fell():
+    points = [point(place, auc) for place, auc in enumerate((0.72, 0.7, 0.68, 0.66))]
+    stretches = [
+        replace(point(0, auc), window=Window(START + first * WEEK, START + (first + 2) * WEEK))
+        for first, auc in enumerate((0.71, 0.69, 0.67))
+    ]
+    panel = performance.metric_trend(points, "roc_auc", VIEW, stretches)
+    drawn = traces(panel)["14 days up to then"]
+    assert drawn["x"] == traces(panel)["ROC AUC"]["x"][1:]
+    assert panel.answer == "0.670 over the newest 14 days in view; 0.710 over the best 14, 7 Sep to 20 Sep."

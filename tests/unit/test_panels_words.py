@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pilothouse.app import sentences
+from pilothouse.app import sentences, tours
 from pilothouse.app.panels import fleet, releases, runs
+from pilothouse.app.tours import Way
 from pilothouse.data.history.results import Health, Metric, Performance, Reason, State, Watermark
 from pilothouse.data.signature import Task
 from pilothouse.data.state.deployments import Deployment
@@ -141,3 +142,36 @@ def test_is_it_right_answers_first():
     assert sentences.is_it_right(Health(state=State.NO_DATA), silent).endswith(
         "There are no predictions in this range."
     )
+
+
+def a_deployment(seq, version, previous, act):
+    return Deployment(
+        seq=seq, model="flights", version=version, previous=previous, act=act, actor="ada", reason="complaints.", at=NOW,
+        clicked_at=NOW, audit_seq=seq,
+    )  # fmt: skip
+
+
+def test_a_version_that_was_rolled_back_is_not_recommended_again_until_it_is_promoted_again():
+    first, promoted = a_deployment(1, 1, None, "promote"), a_deployment(2, 2, 1, "promote")
+    back, again = a_deployment(3, 1, 2, "rollback"), a_deployment(4, 2, 1, "promote")
+    assert releases.rolled_back([promoted, first], 2) is None
+    assert releases.rolled_back([promoted, first], 1) is None
+    assert releases.rolled_back([back, promoted, first], 2) == back
+    assert releases.rolled_back([again, back, promoted, first], 2) is None
+    said = releases.rollback_sentence(back, UTC)
+    assert said == "It was champion until ada rolled it back on 20 Sep 2026 00:00: complaints."
+
+
+def test_the_tour_says_what_is_next_wherever_the_demo_stands():
+    at_start = Way(needs_a_person=True, running=False, verdict="", promoted=False, rolled_back=False)
+    assert [stop.done for stop in tours.stops(at_start)] == [False] * 5
+    judged = replace(at_start, verdict="promote")
+    assert [stop.done for stop in tours.stops(judged)] == [True, True, True, False, False]
+    assert "promote the challenger" in tours.stops(judged)[3].words
+    kept = tours.stops(replace(at_start, verdict="keep"))
+    assert "the champion stays" in kept[3].words
+    assert "roll back" not in kept[4].words
+    calm = replace(at_start, needs_a_person=False, verdict="promote", promoted=True, rolled_back=True)
+    assert "card above" not in tours.stops(calm)[0].words.split(";")[0]
+    assert all(stop.done for stop in tours.stops(calm))
+    assert '<li class="ph-tour-next">' in tours.listing(kept)
