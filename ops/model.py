@@ -142,10 +142,12 @@ class ModelHandle:
 
     def rows(self, window: Window, limit: int = 100) -> Rows:
         """The newest rows of the window with their labels, sealed or not."""
-        found = self.prediction_log.labelled(window)
-        newest = found.tail(limit).reverse()
+        times = self.prediction_log.predictions(window, columns=("at",))["at"].sort()
+        # Labels are looked up for the rows shown alone: a join of the whole window would cost most of a page.
+        span = Window(times.tail(limit)[0], window.end) if times.len() else window
+        newest = self.prediction_log.labelled(span).tail(limit).reverse()
         return Rows(
-            columns=tuple(newest.columns), rows=tuple(newest.iter_rows()), total=found.height,
+            columns=tuple(newest.columns), rows=tuple(newest.iter_rows()), total=times.len(),
             watermark=self.history.watermark(),
         )  # fmt: skip
 

@@ -24,9 +24,12 @@ _USUAL = timedelta(weeks=4)
 
 
 def gather_facts(history: History, now: datetime, version: int | None, rules: HealthRules) -> Facts:
-    """The facts of `judge`, from whole business days up to the data's end; with `version`, of its own rows alone."""
+    """The facts of `judge`, from whole business days up to the data's end; with `version`, of its own rows alone.
+
+    Performance is judged on mature days alone: labels that come early are not like those that come late.
+    """
     end = history.data_end()
-    stretches = () if end is None else _stretches(history, end, version, rules)
+    stretches = () if end is None else _stretches(history, _mature_end(history, end), version, rules)
     coverage, usual, active = (None, None, 0) if end is None else _feeds(history, end, version)
     return Facts(
         now=now,
@@ -42,8 +45,13 @@ def gather_facts(history: History, now: datetime, version: int | None, rules: He
     )
 
 
+def _mature_end(history: History, end: datetime) -> datetime:
+    """The business day up to which all labels have had time to arrive."""
+    return day_start(end - history.policy.horizon, history.zone)
+
+
 def _stretches(history: History, end: datetime, version: int | None, rules: HealthRules) -> tuple[Stretch, ...]:
-    """Performance over every run of `rules.recent`, in weekly steps back from the data's end, newest first."""
+    """Performance over every run of `rules.recent`, in weekly steps back from `end`, newest first."""
     span = _weeks(rules.recent)
     weeks = history.steps(Window(end - rules.look_back - rules.recent, end), _WEEK)[::-1]
     counts = history.count(weeks, (Part.VOLUME, Part.OUTCOME), version)
@@ -63,7 +71,7 @@ def _stretch(history: History, window: Window, weeks: Sequence[pl.DataFrame], ve
 
 def _feeds(history: History, end: datetime, version: int | None) -> tuple[float | None, float | None, int]:
     """Coverage of the newest mature week, that of the four before it, and on how many of the last eight days rows came."""
-    due = day_start(end - history.policy.horizon, history.zone)
+    due = _mature_end(history, end)
     newest, usual = Window(due - _WEEK, due), Window(due - _WEEK - _USUAL, due - _WEEK)
     last = next_day(day_start(end - timedelta(microseconds=1), history.zone), history.zone)
     days = history.steps(Window(last - _WEEK, last), _DAY)

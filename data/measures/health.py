@@ -209,7 +209,7 @@ def _auc(stretch: Stretch) -> Metric:
 def _too_few_labels(stretch: Stretch | None, rules: HealthRules) -> Reason:
     labelled = stretch.labelled if stretch else 0
     sentence = (
-        f"Too few labelled rows in the last {_days(rules.recent)} days to say: {labelled:,}; "
+        f"Too few labelled rows to say, in the last {_days(rules.recent)} days whose labels are due: {labelled:,}; "
         f"{rules.least_labelled:,} would do"
     )
     return _reason("labels", State.NO_DATA, labelled, rules.least_labelled, sentence, "Send labels")

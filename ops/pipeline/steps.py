@@ -156,7 +156,10 @@ def evaluate(context: Context) -> Comparison:
         snapshot_sha256=context.output("extract", Extracted).snapshot_sha256,
         boundary=context.output("split", Split).judge.window.start,
     )
-    return context.heavy("evaluate", task, Comparison)
+    found = context.heavy("evaluate", task, Comparison)
+    new, old = found.challenger.roc_auc.value, found.champion.roc_auc.value
+    context.say(f"ROC AUC on {found.rows:,} untouched rows: challenger {new:.3f}, champion {old:.3f}")
+    return found
 
 
 def gate(context: Context) -> Gated:
@@ -245,7 +248,7 @@ def _note(decision: Decision) -> str:
 
 def _span(window: Window) -> str:
     """As people read it, to the minute in UTC."""
-    return f"{_minute(window.start)} to {_minute(window.end)}"
+    return f"{_minute(window.start)} to {_minute(window.end)} UTC"
 
 
 def _minute(time: datetime) -> str:

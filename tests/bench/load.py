@@ -78,9 +78,10 @@ def _length(head: bytes) -> int:
     raise AssertionError(f"an answer without a length: {head!r}")
 
 
-def post(path: str, body: bytes) -> bytes:
-    """An HTTP request that keeps its connection."""
+def post(port: int, path: str, body: bytes) -> bytes:
+    """An HTTP request that keeps its connection. Its host is the true one: a service may refuse any other."""
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -58,9 +58,9 @@ def drift(model: ModelHandle, size: str, times: int) -> list[Row]:
         "SciPy, rows in memory": lambda: scipy_drift(model, reference, current),
         "SciPy with its defaults, rows in memory": lambda: scipy_drift(model, reference, current, "auto"),
     }
-    contenders = {name: partial(cpu_ms, act) for name, act in acts.items()}
+    contenders: dict[str, Callable[[], float]] = {name: partial(cpu_ms, act) for name, act in acts.items()}
     with evidently(model, reference, current) as preset:
-        found = alternate({**contenders, PRESET: preset}, times)
+        found = alternate(contenders | {PRESET: preset}, times)
     goals = {FROM_LOG: LESS_THAN_SCIPY, PRESET: LESS_THAN_EVIDENTLY}
     return against_ours("drift of all features, 14 d", found, goals, size)
 

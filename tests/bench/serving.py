@@ -106,7 +106,7 @@ def _scores(server: Server, body: bytes) -> list[float]:
 def _turn(server: Server, body: bytes, seconds: float) -> Turn:
     with server.connections(CONNECTIONS) as sockets:
         before = server.cpu_s()
-        served = send(sockets, post(server.path, body), seconds)
+        served = send(sockets, post(server.port, server.path, body), seconds)
         cpu_s = server.cpu_s() - before
     return Turn(
         per_second=served.per_second,

@@ -112,7 +112,7 @@ def test_chance_may_explain_a_small_difference() -> None:
         (with_(last_prediction=None), "No prediction has been logged yet"),
         (
             with_(recent=stretch(0.72, labelled=12)),
-            "Too few labelled rows in the last 28 days to say: 12; 500 would do",
+            "Too few labelled rows to say, in the last 28 days whose labels are due: 12; 500 would do",
         ),
     ],
 )

@@ -235,7 +235,16 @@ def test_other_tasks_have_drift_and_say_that_performance_is_not_measured(book: B
     assert (found.rows, found.labelled, found.coverage) == (600, 600, 1.0)
     assert found.metrics["performance"].reason.startswith("performance of regression models is not measured yet")
     assert history.drift(window).features[0].psi is not None
-    assert history.health(NOW).state is State.HEALTHY
+    assert history.health(NOW).reasons[0].sentence.startswith("Too few labelled rows to say")
+
+
+def test_health_waits_until_labels_are_due(book: Book) -> None:
+    keep(book, traffic(600, NOW - DAY, NOW))
+    book.fold()
+    assert book.history().health(NOW).state is State.NO_DATA
+    keep(book, traffic(600, NOW - DAY - book.policy.horizon - DAY, NOW - DAY - book.policy.horizon, seed=8))
+    book.fold()
+    assert book.history().health(NOW).state is not State.NO_DATA
 
 
 def test_a_model_gone_stale_is_critical_with_a_true_sentence(book: Book) -> None:
