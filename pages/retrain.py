@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import streamlit as st
 
 from pilothouse.app import formats, markup, questions, sentences, session, widgets
@@ -10,8 +12,11 @@ from pilothouse.app.panels import releases, runs
 from pilothouse.data.errors import PilothouseError, UnknownRun
 from pilothouse.data.history.results import State
 from pilothouse.data.state.runs import Run, RunState
+from pilothouse.ops.pipeline.gate import Verdict
 
 TICK_S = 2
+ANEW_AFTER = timedelta(weeks=1)
+"""After a verdict to keep the champion, it takes some new labels for another run to say anything else."""
 RECIPE = (
     "The champion's pipeline is fitted anew on the labelled log. Champion and challenger are then judged on the same "
     "later rows, which neither has seen."
@@ -50,7 +55,10 @@ def start(face: ModelFace, run: Run | None, active: bool) -> None:
 
 
 def recommended(face: ModelFace, run: Run | None) -> bool:
-    """Whether a new run is the next thing to do: the model needs it, and no challenger waits to be promoted."""
+    """Whether a new run is the next thing to do: the model needs it, no run of the last week has said to keep the
+    champion, and no challenger waits to be promoted."""
+    if run is not None and run.verdict == Verdict.KEEP and session.now() - run.requested_at < ANEW_AFTER:
+        return False
     return not awaits_promotion(face, run) and questions.health(face.name).state in {State.CRITICAL, State.WATCH}
 
 
