@@ -149,7 +149,8 @@ def test_of_many_at_once_one_wins_each_time(house: House) -> None:
         start.wait()
         try:
             results.append(house[MODEL].promote(version, reason="r", expected_epoch=epoch).version)
-        except StaleDecision:
+        except (StaleDecision, AlreadyChampion):
+            # Late by a little she decides on an old picture; late by more she finds her wish fulfilled. Neither acts.
             results.append(0)
 
     threads = [threading.Thread(target=press, args=(2 + n % 2,)) for n in range(4)]
