@@ -31,7 +31,9 @@ def build_demo(folder: Path, until: date) -> Path:
 @pytest.fixture(scope="session")
 def september(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo as it stands by default, late in September. Not to be changed: copy it."""
-    return build_demo(tmp_path_factory.mktemp("september") / "demo", date(2013, 9, 24))
+    from pilothouse.ops.demo.build import DEFAULT_UNTIL
+
+    return build_demo(tmp_path_factory.mktemp("september") / "demo", DEFAULT_UNTIL)
 
 
 @pytest.fixture(scope="session")

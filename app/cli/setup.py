@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated
 
 import typer
@@ -16,6 +16,7 @@ from pilothouse.app.cli.run import run_until_stopped, service_ports, up_commands
 from pilothouse.data.errors import BadData
 from pilothouse.data.signature import Task
 from pilothouse.data.workspace import SETTINGS_FILE, Workspace
+from pilothouse.ops.demo.build import DEFAULT_UNTIL, build
 from pilothouse.ops.supervisor import Command
 
 _TRAFFIC = "pilothouse.ops.demo.traffic"
@@ -69,14 +70,14 @@ def demo(
     ] = Path("demo-workspace"),
     until: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], help="Where in 2013 the demo stands; try 2013-11-19.")
-    ] = datetime(2013, 9, 24),  # noqa: DTZ001
+    ] = datetime.combine(DEFAULT_UNTIL, time.min),
     rate: Annotated[float, typer.Option(help="Flights a second that follow, as of now; 0 sends none.")] = 5.0,
     port: PortOption = None,
     service_port: ServicePortOption = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """A model gone stale on real flights: watch it, retrain it, promote it, roll it back."""
-    started = time.perf_counter()
+    started = perf_counter()
     _ensure_built(workspace, until)
     house = open_house(workspace)
     dashboard_port, api_port = service_ports(house.settings, port, service_port)
@@ -90,8 +91,6 @@ def demo(
 
 def _ensure_built(folder: Path, until: datetime) -> None:
     """Build the workspace unless it is there; first beside its place, so that half of it is never taken for all."""
-    from pilothouse.ops.demo.build import build
-
     if (folder / SETTINGS_FILE).exists():
         made = open_house(folder).demo
         if made is None:

@@ -22,7 +22,7 @@ _NAMED_EVENTS = 5
 _EDGE = 0.3
 _NAME_WIDTH = 0.15
 """Share of a figure's width that the name of an event may take."""
-_SYMBOL = {EventKind.PROMOTE: "▲", EventKind.ROLLBACK: "↶", EventKind.REGISTER: "◇"}
+_SYMBOL = {EventKind.PROMOTE: "▲", EventKind.ROLLBACK: "↶"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

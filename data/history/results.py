@@ -178,11 +178,9 @@ class Distribution:
 
 
 class EventKind(StrEnum):
-    REGISTER = "register"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
     RETRAIN = "retrain"
-    SCHEMA = "schema"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

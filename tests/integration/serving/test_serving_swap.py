@@ -50,7 +50,7 @@ def test_a_prepared_version_answers_the_very_next_request(client: Any, bench: An
 
 def test_a_version_flipped_without_preparation_is_followed_once_loaded(client: Any, bench: Any) -> None:
     bench.flip(2)
-    wait_for(lambda: version_of(client) == 2)
+    assert wait_for(lambda: version_of(client) == 2)
 
 
 def test_back_and_forth_is_followed_at_once_while_both_are_warm(client: Any, bench: Any) -> None:
