@@ -20,6 +20,7 @@ from pilothouse.ops.demo.build import DEFAULT_UNTIL, build
 from pilothouse.ops.supervisor import Command
 
 _TRAFFIC = "pilothouse.ops.demo.traffic"
+_STANDS = datetime.combine(DEFAULT_UNTIL, time.min)
 
 
 def init(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
@@ -70,7 +71,7 @@ def demo(
     ] = Path("demo-workspace"),
     until: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], help="Where in 2013 the demo stands; try 2013-11-19.")
-    ] = datetime.combine(DEFAULT_UNTIL, time.min),
+    ] = _STANDS,
     rate: Annotated[float, typer.Option(help="Flights a second that follow, as of now; 0 sends none.")] = 5.0,
     port: PortOption = None,
     service_port: ServicePortOption = None,
