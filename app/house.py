@@ -122,19 +122,19 @@ class Model(ModelHandle):
 
     house: House
 
-    def drift(self, window: str | Window = "7d") -> Answer:
-        """Drift of every feature over the window, and day by day within it."""
+    def drift(self, window: str | Window = "7d", *, exact: bool = False) -> Answer:
+        """Drift of every feature over the window, and day by day within it. exact : read every row for the former."""
         chosen = self._window(window)
-        found = self.history.drift(chosen)
+        found = self.history.drift(chosen, exact=exact)
         view = self._view(chosen, "day")
         points = self.history.drift_trend(chosen, STEPS[view.every])
         heat = drifts.heatmap(points, [feature.name for feature in found.features], view)
         return self._answer(found, rows_of(found), (drifts.ranked(found), heat), window)
 
-    def performance(self, window: str | Window = "8w") -> Answer:
-        """Realized performance over the window, and its course week by week."""
+    def performance(self, window: str | Window = "8w", *, exact: bool = False) -> Answer:
+        """Realized performance over the window, and its course week by week. exact : read every score for the former."""
         chosen = self._window(window)
-        found = self.history.performance(chosen)
+        found = self.history.performance(chosen, exact=exact)
         view = self._view(chosen, "week")
         points = self.history.performance_trend(chosen, STEPS[view.every])
         panels = (performances.metric_trend(points, "roc_auc", view), performances.said_and_happened(points, view))

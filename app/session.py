@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -88,7 +89,14 @@ _PLACES = {
     "model": ("Model", ":material/monitoring:", False),
     "releases": ("Releases", ":material/rocket_launch:", False),
     "retrain": ("Retrain", ":material/model_training:", False),
+    "log": ("Log", ":material/database:", False),
+    "intake": ("Import", ":material/input:", False),
 }
+
+
+def kept(name: str) -> Any:
+    """What a page has kept for this browser session, or None."""
+    return st.session_state.get(name)
 
 
 def visit(place: str, name: str) -> None:

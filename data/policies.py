@@ -1,4 +1,4 @@
-"""What a team has agreed on for a model: when labels are due, and what a challenger must show."""
+"""What a team has agreed on for a model: when labels are due, what a challenger must show, what the log may keep."""
 
 from __future__ import annotations
 
@@ -12,6 +12,39 @@ class Silence(StrEnum):
 
     UNKNOWN = "unknown"
     NEGATIVE = "negative"
+
+
+class ColumnClass(StrEnum):
+    """What may be done with a column's values. The last two never reach the log."""
+
+    PLAIN = "plain"
+    SENSITIVE = "sensitive"
+    """Logged and measured; neither its values nor its distribution are shown unless unmasked."""
+    MASKED = "masked"
+    """Logged and measured; its distribution is shown, single values only when unmasked."""
+    HASHED = "hashed"
+    """Logged as a keyed hash: equal values stay equal, and nobody can read them."""
+    DROPPED = "dropped"
+
+
+UNSHOWN = frozenset({ColumnClass.SENSITIVE, ColumnClass.MASKED})
+"""Classes whose single values are hidden on pages, in samples and in exports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPolicy:
+    """How long the log keeps single rows; roll-ups are kept for good. Ages in whole days; None keeps for ever.
+
+    keep_days : rows older than this are removed.
+    keep_private_days : in rows older than this, sensitive and masked columns, entity ids and business keys are emptied.
+    full_days, sample_share : of rows older than `full_days` this share is kept, each with the weight of those it stands
+    for; rows with an error or a label of the rarest class are all kept.
+    """
+
+    keep_days: int | None = None
+    keep_private_days: int | None = None
+    full_days: int | None = None
+    sample_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -14,8 +14,15 @@ from zoneinfo import ZoneInfo, available_timezones
 from pilothouse.data.errors import InvalidSetting
 
 ENV_PREFIX = "PILOTHOUSE_"
+IN_WORKSPACE = "sqlite"
+"""Of `state_url` and `jobs_url`: the workspace's own files."""
 _DURABILITY = ("full", "normal", "async")
+ANSWER_UNLOGGED = "answer_unlogged"
+"""Of `disk_full`: rather an answer without its row than none."""
+_DISK_FULL = ("refuse", ANSWER_UNLOGGED)
 _LAST_PORT = 65_535
+_POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
+_STORES = f"{IN_WORKSPACE} (a file in the workspace), or postgresql://USER@HOST:PORT/DATABASE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +41,28 @@ class Settings:
     max_in_flight: int = 256
     """Requests a worker handles at once; one more is answered 503 with Retry-After."""
     seal_every_s: float = 2.0
-    """How often the worker seals and folds while rows are arriving."""
+    """How often the worker seals and folds while few rows are arriving."""
+    seal_at_most_s: float = 60.0
+    """How long it gathers rows while many are arriving."""
+    disk_full: str = "refuse"
+    """What a prediction gets that cannot be logged: `refuse`, or `answer_unlogged`, which is counted and said."""
+    min_free_bytes: int = 256 * 1024 * 1024
+    """Free disk below which no row is taken any more."""
+    spool_max_bytes: int = 2 * 1024 * 1024 * 1024
+    """What may wait to be sealed in one process's spool."""
     hours_kept_days: int = 60
     """Hour roll-ups are made for rows younger than this; day roll-ups always."""
     dedup_days: int = 2
     """How far back the sealer looks for an id that the caller chose, to drop a retry."""
+    scrub_mb_per_s: float = 1.0
+    """How fast the worker looks over the tables' files for damage, in MB a second on average."""
+    query_limit_s: float = 10.0
+    """How long one question about the past may take."""
     service_port: int = 3000
     dashboard_port: int = 8501
+    state_url: str = field(default=IN_WORKSPACE, repr=False)
+    """Where models, versions, deployments, runs and the audit trail are kept. It may hold a password: never printed."""
+    jobs_url: str = field(default=IN_WORKSPACE, repr=False)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -60,8 +82,12 @@ def _parsed(name: str, value: object, source: str) -> Any:
         raise InvalidSetting(name, value, "an IANA zone such as Europe/Berlin", source)
     if name == "durability" and parsed not in _DURABILITY:
         raise InvalidSetting(name, value, ", ".join(_DURABILITY), source)
+    if name == "disk_full" and parsed not in _DISK_FULL:
+        raise InvalidSetting(name, value, ", ".join(_DISK_FULL), source)
     if kind in (int, float) and not 0 < parsed < math.inf:
         raise InvalidSetting(name, value, "a number above 0", source)
+    if name.endswith("_url") and parsed != IN_WORKSPACE and not str(parsed).startswith(_POSTGRESQL):
+        raise InvalidSetting(name, f"{str(parsed).partition('://')[0][:20]}...", _STORES, source)
     if name.endswith("_port") and parsed > _LAST_PORT:
         raise InvalidSetting(name, value, f"a port from 1 to {_LAST_PORT}", source)
     return parsed

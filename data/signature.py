@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -34,13 +34,22 @@ class Kind(StrEnum):
 NUMERIC = frozenset({Kind.NUMBER, Kind.INTEGER})
 
 
+def arrow_type(kind: Kind) -> pa.DataType:
+    """How values of `kind` are stored. Numbers are double from the first day: a whole-number column took 1.5 as 1."""
+    return pa.float64() if kind in NUMERIC else pa.bool_() if kind is Kind.BOOLEAN else pa.string()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """One input column. `nullable`: a missing value is accepted (null in JSON, null or NaN in a frame)."""
+    """One input column. `nullable`: a missing value is accepted (null in JSON, null or NaN in a frame).
+
+    edition : which column of that name it is in the log; one more for each change of how its values are stored.
+    """
 
     name: str
     kind: Kind
     nullable: bool = True
+    edition: int = 1
 
     @property
     def numeric(self) -> bool:
@@ -49,12 +58,28 @@ class Feature:
     @property
     def column(self) -> str:
         """Name of the column that holds it in the prediction log."""
-        return f"x_{self.name}"
+        return f"x_{self.name}" if self.edition == 1 else f"x_{self.name}__{self.edition}"
 
     @property
     def arrow_type(self) -> pa.DataType:
-        # Numbers are double from the first day: an integer column took 1.5 as 1 without a word.
-        return pa.float64() if self.numeric else pa.bool_() if self.kind is Kind.BOOLEAN else pa.string()
+        return arrow_type(self.kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextColumn:
+    """A column that travels with each row and is no feature: a segment, a protected attribute, a reason code."""
+
+    name: str
+    kind: Kind
+
+    @property
+    def column(self) -> str:
+        """Name of the column that holds it in the prediction log."""
+        return f"c_{self.name}"
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        return arrow_type(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,20 +96,30 @@ class Target:
 
     @property
     def arrow_type(self) -> pa.DataType:
-        return pa.float64() if self.kind in NUMERIC else pa.bool_() if self.kind is Kind.BOOLEAN else pa.string()
+        return arrow_type(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """The features in the order the model was fitted with, and the target."""
+    """The features in the order the model was fitted with, the target, and what else is logged with each row."""
 
     features: tuple[Feature, ...]
     target: Target
     task: Task
+    context: tuple[ContextColumn, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(f.name for f in self.features)
+
+    @property
+    def columns(self) -> tuple[Feature | ContextColumn, ...]:
+        """Everything of the caller's own that a row of the log holds."""
+        return (*self.features, *self.context)
+
+    def stored_as(self, name: str) -> str | None:
+        """The log's column of a feature or context column, by the name that people give it; None for neither."""
+        return next((c.column for c in self.columns if c.name == name), None)
 
     def to_json(self) -> dict[str, Any]:
         built: dict[str, Any] = msgspec.to_builtins(self)
@@ -93,6 +128,22 @@ class Signature:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Signature:
         return msgspec.convert(dict(value), cls)
+
+
+def following(signature: Signature, logged: Signature) -> Signature:
+    """`signature` as the log of a model that has logged by `logged` takes it.
+
+    A feature whose values are stored otherwise than before gets a column of its own, so that the rows of both kinds
+    stay readable in one table; any other keeps the column it has.
+    """
+    before = {feature.name: feature for feature in logged.features}
+    return replace(signature, features=tuple(_edition_after(f, before.get(f.name)) for f in signature.features))
+
+
+def _edition_after(feature: Feature, before: Feature | None) -> Feature:
+    if before is None:
+        return feature
+    return replace(feature, edition=before.edition + (feature.arrow_type != before.arrow_type))
 
 
 def _kind(name: str, column: pl.Series) -> Kind:
@@ -110,18 +161,28 @@ def _kind(name: str, column: pl.Series) -> Kind:
     )
 
 
-def infer_signature(frame: pl.DataFrame, target: str, task: Task, features: tuple[str, ...] | None = None) -> Signature:
+def infer_signature(
+    frame: pl.DataFrame,
+    target: str,
+    task: Task,
+    features: tuple[str, ...] | None = None,
+    context: tuple[str, ...] = (),
+) -> Signature:
     """The signature of a model fitted on `frame`'s columns other than `target` (or on `features`, in that order).
+
+    context : columns of `frame` that are logged with each row and are no features.
 
     frame : one row an example. Integer columns are offered as integers, strings as categories. A feature is always
     nullable: whether its model copes with missing values is for the model to say, not for a sample of rows.
     Raises MissingColumn, or BadData for a column type that no feature has, or for a binary target that has not exactly
     two values.
     """
-    names = features if features is not None else tuple(c for c in frame.columns if c != target)
-    for name in (*names, target):
+    names = features if features is not None else tuple(c for c in frame.columns if c not in (target, *context))
+    for name in (*names, *context, target):
         if name not in frame.columns:
             raise MissingColumn("the reference", name, frame.columns)
+    if both := sorted({*context} & {*names, target}):
+        raise BadData(f"{', '.join(both)}: a context column is neither a feature nor the target. Name it once.")
     classes: tuple[Value, ...] = ()
     if task is not Task.REGRESSION:
         classes = tuple(frame[target].drop_nulls().unique().sort().to_list())
@@ -129,5 +190,8 @@ def infer_signature(frame: pl.DataFrame, target: str, task: Task, features: tupl
             raise BadData(f"A binary target has two values; {target!r} has {len(classes)} in the reference.")
     described = tuple(Feature(name=n, kind=_kind(n, frame[n])) for n in names)
     return Signature(
-        features=described, target=Target(name=target, kind=_kind(target, frame[target]), classes=classes), task=task
+        features=described,
+        target=Target(name=target, kind=_kind(target, frame[target]), classes=classes),
+        task=task,
+        context=tuple(ContextColumn(name=n, kind=_kind(n, frame[n])) for n in context),
     )

@@ -11,13 +11,18 @@ from pathlib import Path
 from pilothouse.data.errors import BadArtifact
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: without it a renamed file may be gone after a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def fsync_file(path: Path) -> None:
+    """Make the content of the file at `path` durable, whoever wrote it."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable: without it a renamed file may be gone after a power cut."""
+    fsync_file(folder)
 
 
 def write_durably(path: Path, content: bytes) -> None:

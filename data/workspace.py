@@ -66,6 +66,11 @@ class Workspace:
         return f"sqlite:///{self.root / 'jobs.sqlite'}"
 
     @property
+    def secret_file(self) -> Path:
+        """The key of hashed columns (data/log/door.py)."""
+        return self.root / "secret.key"
+
+    @property
     def spool(self) -> Path:
         return self.root / "spool"
 

@@ -32,7 +32,10 @@ _PUBLIC: dict[type[PilothouseError], str] = {
     errors.UnknownWorkspace: "The workspace is not there.",
     errors.InvalidSetting: "The service's settings are not in order.",
     errors.BadArtifact: "The model's artifact could not be loaded.",
+    errors.StoreDown: "The service's own records cannot be reached just now. Try again in a moment.",
     errors.LogUnavailable: "The prediction log cannot be written just now. Nothing was answered or taken; try again.",
+    errors.LogBusy: "The prediction log cannot keep up. Nothing was answered or taken; try again in a moment.",
+    errors.DiskFull: "The disk of the prediction log is all but full. Nothing was answered or taken.",
 }
 
 

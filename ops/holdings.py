@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pilothouse.data.errors import LeaseLost
+from pilothouse.data.errors import LeaseLost, StoreBusy
 from pilothouse.data.state import leases
 from pilothouse.data.state.leases import Lease
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock
 
 TTL = timedelta(seconds=20)
+_RENEW_EVERY_S = 5.0
+_LOOK_EVERY_S = 0.1
+BORROWED_WITHIN_S = 60.0
 
 
 class Holdings:
@@ -30,6 +39,8 @@ class Holdings:
             if name in self._held:
                 return True
             with self.state.write() as conn:
+                if leases.wanted(conn, name, self.holder, self.clock()):
+                    return False
                 lease = leases.acquire(conn, name, self.holder, self.clock(), TTL)
             if lease is not None:
                 self._held[name] = lease
@@ -43,6 +54,18 @@ class Holdings:
             with self.state.write() as conn:
                 self._held = {name: lease for name, lease in self._held.items() if self._renewed(conn, lease)}
 
+    def lend(self) -> None:
+        """Let go of those that somebody waits for in `borrowed`. To be called where nothing is in the middle."""
+        with self._lock:
+            if not self._held:
+                return
+            with self.state.read() as conn:
+                asked = [name for name in self._held if leases.wanted(conn, name, self.holder, self.clock())]
+            if asked:
+                with self.state.write() as conn:
+                    for name in asked:
+                        leases.release(conn, self._held.pop(name))
+
     def release(self) -> None:
         with self._lock, self.state.write() as conn:
             for lease in self._held.values():
@@ -55,3 +78,32 @@ class Holdings:
         except LeaseLost:
             return False
         return True
+
+
+@contextmanager
+def borrowed(state: State, clock: Clock, *names: str, within_s: float = BORROWED_WITHIN_S) -> Iterator[None]:
+    """Hold the leases `names` for the length of the block, in the place of a worker that has them all day.
+
+    Raises StoreBusy when they are not to be had within `within_s`: somebody else is at a long piece of work.
+    """
+    holdings = Holdings(state, f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}", clock)
+    done = threading.Event()
+
+    def keep() -> None:
+        while not done.wait(_RENEW_EVERY_S):
+            holdings.renew()
+
+    renewing = threading.Thread(target=keep, name="borrowed leases", daemon=True)
+    renewing.start()
+    try:
+        deadline = time.monotonic() + within_s
+        for name in (*map(leases.asking, names), *names):
+            while not holdings.hold(name):
+                if time.monotonic() > deadline:
+                    raise StoreBusy(f"The work on {name.removesuffix(' wanted')}")
+                time.sleep(_LOOK_EVERY_S)
+        yield
+    finally:
+        done.set()
+        renewing.join()
+        holdings.release()

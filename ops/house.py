@@ -11,11 +11,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pilothouse.data.errors import Unavailable
 from pilothouse.data.settings import Settings, load_settings
@@ -31,8 +31,16 @@ from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.actors import Actor, local_operator
 from pilothouse.ops.model import ModelHandle, as_polars
+from pilothouse.ops.references import Terms
 from pilothouse.ops.registry import Registry
 from pilothouse.ops.releases.switch import Releases
+
+if TYPE_CHECKING:
+    from pilothouse.data.copies.take import Tell
+    from pilothouse.ops.backup.backup import Backup, LastBackup
+
+if TYPE_CHECKING:
+    from pilothouse.ops.imports.report import ImportReport, Preview
 
 DEMO_FILE = "demo.json"
 _CATCH_UP_WITHIN_S = 30.0
@@ -65,7 +73,7 @@ class House:
 
     @cached_property
     def state(self) -> State:
-        return State.open(self.workspace.state_url)
+        return State.of(self.workspace, self.settings)
 
     @cached_property
     def releases(self) -> Releases:
@@ -97,11 +105,40 @@ class House:
         """Register a fitted scikit-learn `model` as `name` and make it the champion.
 
         reference : polars, pandas or Arrow frame of labelled rows held out from training, with the column `target`.
-        Options are those of `Registry.register_model`.
+        Options are those of `Registry.register_model`, and the fields of `Terms` by their own names.
         """
         return self.registry.register_model(
-            self.actor, name, model, reference=as_polars(reference), target=target, task=Task(task), **options
+            self.actor, name, model, reference=as_polars(reference), target=target, task=Task(task),
+            **_with_terms(options),
+        )  # fmt: skip
+
+    def monitor(
+        self, name: str, *, reference: Any, target: str, task: str = "binary", **options: Any
+    ) -> VersionRow:  # fmt: skip
+        """Register a model that is served elsewhere: its predictions are logged and measured here, not made.
+
+        reference : labelled rows with the features, the column `target` and, if there is one, the model's `score`.
+        Options are those of `Registry.register_monitored`, and the fields of `Terms` by their own names.
+        """
+        return self.registry.register_monitored(
+            self.actor, name, reference=as_polars(reference), target=target, task=Task(task), **_with_terms(options)
         )
+
+    def import_log(self, name: str, source: str | Path | Any, **options: Any) -> ImportReport:
+        """Take somebody else's log of predictions into `name`, which is registered if it is not there.
+
+        source : a path, a frame, or with `query=` the address of a database. Options are those of `entry.order_of`, the
+        fields of `Wishes` by their own names, and `tell`, which is called after every chunk.
+        """
+        from pilothouse.ops.imports.entry import import_log
+
+        return import_log(self, name, source, **options)
+
+    def preview_import(self, name: str, source: str | Path | Any, **options: Any) -> Preview:
+        """What `import_log` would do with the first rows. Nothing is written."""
+        from pilothouse.ops.imports.entry import preview_import
+
+        return preview_import(self, name, source, **options)
 
     def processes(self) -> tuple[ProcessRow, ...]:
         """What is running now: service workers, the worker."""
@@ -146,6 +183,24 @@ class House:
         with self.state.read() as conn:
             return audit.verify(conn)
 
+    def backup(self, folder: Path | str, *, link: bool = True, tell: Tell | None = None) -> Backup:
+        """Copy the workspace into `folder` while everything runs; `pilothouse.restore` makes a workspace of it again.
+
+        Options and errors are those of `pilothouse.ops.backup.backup.back_up`.
+        """
+        from pilothouse.ops.backup.backup import back_up, silent
+
+        return back_up(
+            self.workspace, self.state, self.actor, Path(folder), link=link, clock=self.clock, tell=tell or silent
+        )
+
+    @property
+    def last_backup(self) -> LastBackup | None:
+        """The newest safety copy: when, where, how large, and whether it was read back. None when there is none."""
+        from pilothouse.ops.backup.backup import last_backup
+
+        return last_backup(self.state)
+
     def catch_up(self) -> None:
         """Seal and fold whatever waits, here and now: for a workspace whose worker is not running.
 
@@ -189,3 +244,10 @@ class House:
             shift_weeks=facts["shift_weeks"],
             sentence=facts["sentence"],
         )
+
+
+def _with_terms(options: dict[str, Any]) -> dict[str, Any]:
+    """`options` with those that are fields of Terms gathered under `terms`."""
+    names = {f.name for f in fields(Terms)} & set(options)
+    rest = {name: value for name, value in options.items() if name not in names}
+    return rest | {"terms": Terms(**{name: options[name] for name in names})}

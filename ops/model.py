@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pilothouse.data.errors import MissingColumn
 from pilothouse.data.history.history import History
-from pilothouse.data.history.results import Event, EventKind, Health, Rows
+from pilothouse.data.history.results import Event, EventKind, Health, Labels, Rows, SchemaChange
+from pilothouse.data.history.rows import page_of_rows
+from pilothouse.data.limits import Limit
+from pilothouse.data.log.door import Door
+from pilothouse.data.log.filters import Filter, parse_filter
+from pilothouse.data.log.find import Place
 from pilothouse.data.log.frames import append_frame, append_labels
 from pilothouse.data.log.reader import PredictionLog
+from pilothouse.data.log.retention import RetentionReport
+from pilothouse.data.log.scrub import DamagedPart, ScrubReport, scrub
 from pilothouse.data.log.spool import Spool
 from pilothouse.data.measures.compare import Comparison
-from pilothouse.data.policies import GatePolicy, LabelPolicy
+from pilothouse.data.policies import GatePolicy, LabelPolicy, LogPolicy
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.signature import Signature, Task
 from pilothouse.data.state import catalog, deployments
@@ -24,7 +33,11 @@ from pilothouse.data.state.audit import AuditRow
 from pilothouse.data.state.catalog import ModelRow, VersionRow
 from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.state.runs import Run, RunState
-from pilothouse.data.windows import Window, as_utc, parse_window
+from pilothouse.data.windows import Window, as_utc, parse_span, parse_window
+from pilothouse.ops.governance.columns import ColumnLine, allow_unmasking, column_lines, hide, reportable, set_class
+from pilothouse.ops.governance.erasure import Receipt, erase, receipts
+from pilothouse.ops.governance.log_policy import drop, keep_now, preview, set_log_policy
+from pilothouse.ops.governance.log_state import LogState, log_state
 from pilothouse.ops.releases.switch import SwitchProof, champion_version
 from pilothouse.ops.reports.report import EvidentlyReport, make_report
 
@@ -32,6 +45,8 @@ if TYPE_CHECKING:
     from pilothouse.ops.house import House
 
 LOCAL_SPOOL = "local"
+_OF_PREDICTIONS = {"id": "prediction_id", "entity": "entity_id", "key": "keys"}
+_OF_LABELS = {"id": "prediction_id"}
 
 
 class ModelHandle:
@@ -52,6 +67,11 @@ class ModelHandle:
     def signature(self) -> Signature:
         return self.row.signature
 
+    @cached_property
+    def door(self) -> Door:
+        """What the model's column classes keep out of the log."""
+        return Door.of(self.house.workspace, self.signature, self.row.classes)
+
     @property
     def label_policy(self) -> LabelPolicy:
         return self.row.label_policy
@@ -59,6 +79,57 @@ class ModelHandle:
     @property
     def gate_policy(self) -> GatePolicy:
         return self.row.gate_policy
+
+    @property
+    def log_policy(self) -> LogPolicy:
+        return self.row.log_policy
+
+    def set_log_policy(self, policy: LogPolicy) -> LogPolicy:
+        """Agree on how long single rows are kept; the worker sees to it daily. Raises BadPolicy, NotAllowed."""
+        agreed = set_log_policy(self, policy)
+        self.row = replace(self.row, log_policy=agreed)
+        return agreed
+
+    def preview_log_policy(self, policy: LogPolicy) -> RetentionReport:
+        """What `policy` would let go now; nothing is changed."""
+        return preview(self, policy)
+
+    def keep_now(self) -> RetentionReport:
+        """Carry out the log policy at once. Raises NotAllowed, StoreBusy, DamagedFile."""
+        return keep_now(self)
+
+    @property
+    def columns(self) -> tuple[ColumnLine, ...]:
+        """What the log holds of the caller's own, and the class of each."""
+        return column_lines(self.signature, self.row.classes)
+
+    def set_class(self, column: str, told: str) -> tuple[ColumnLine, ...]:
+        """Give a column another class from now on. Raises UnknownColumn, BadData, FixedClass, NotAllowed."""
+        classes = set_class(self.house.state, self.house.actor, self.name, column, told, self.house.clock)
+        self.row = replace(self.row, classes=dict(classes))
+        return self.columns
+
+    def erase(self, entity: str, *, reason: str, dry_run: bool = False) -> Receipt:
+        """Remove every row of one entity from the log and what was made of it. See `governance.erasure.erase`."""
+        return erase(self, entity, reason=reason, dry_run=dry_run)
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """Receipts of erasures, newest first."""
+        return receipts(self)
+
+    @property
+    def log_state(self) -> LogState:
+        """What the log holds, what waits, what is damaged."""
+        return log_state(self)
+
+    def verify(self, progress: Callable[[int, int], None] = lambda done, total: None) -> ScrubReport:
+        """Hash every file of the model's tables, and say which are damaged. progress : told bytes read, and of how many."""
+        return scrub(self.house.workspace, self.name, self.signature, self.house.clock(), progress=progress)
+
+    def drop_damaged(self, file: str, *, reason: str) -> DamagedPart:
+        """Give up a damaged file, its rows counted as lost. Raises NothingDamaged, NotAllowed, StoreBusy."""
+        return drop(self, file, reason)
 
     @cached_property
     def prediction_log(self) -> PredictionLog:
@@ -113,43 +184,81 @@ class ModelHandle:
             self.log(answered, version=version)
         return answered
 
-    def log(self, frame: Any, *, version: int | None = None, caller: str | None = None) -> int:
+    def log(
+        self,
+        frame: Any,
+        *,
+        version: int | None = None,
+        caller: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+    ) -> int:
         """Log predictions made elsewhere; returns how many, once they are durable.
 
         frame : the features and `prediction`; if there, also `score`, `id` (of your own: a repeat is dropped), `at`,
-        `logged_at`, `entity_id`. version : who predicted; None for the champion.
+        `logged_at`, `entity` and `key` (JSON). version : who predicted; None for the champion.
+        mapping : from our name of a column to the frame's, where they differ.
         Raises MissingColumn, NaiveTime, BadData, NoChampion, LogUnavailable.
         """
         by = version if version is not None else champion_version(self.house.state, self.name)
-        rows = _with_prediction_id(as_polars(frame))
+        rows = _under_our_names(as_polars(frame), mapping or {}, _OF_PREDICTIONS)
         with self._spool() as spool:
             return append_frame(
-                spool, self.name, self.signature, rows, version=by, caller=caller, clock=self.house.clock
-            )
+                spool, self.name, self.signature, rows, version=by, caller=caller, door=self.door,
+                clock=self.house.clock,
+            )  # fmt: skip
 
-    def label(self, frame: Any, *, source: str | None = None) -> int:
+    def label(self, frame: Any, *, source: str | None = None, mapping: Mapping[str, str] | None = None) -> int:
         """Log labels; returns how many, once they are durable.
 
         frame : `label`, and `id` or `key` (JSON); if there, `observed_at` and `recorded_at`, else now.
+        mapping : from our name of a column to the frame's, where they differ.
         Raises MissingColumn, NaiveTime, BadData, LogUnavailable.
         """
-        rows = _with_prediction_id(as_polars(frame))
+        rows = _under_our_names(as_polars(frame), mapping or {}, _OF_LABELS)
         with self._spool() as spool:
             return append_labels(spool, self.name, self.signature, rows, source=source, clock=self.house.clock)
 
     def _spool(self) -> Spool:
         return Spool.open(self.house.workspace.spool, LOCAL_SPOOL, self.house.settings.durability)
 
-    def rows(self, window: Window, limit: int = 100) -> Rows:
-        """The newest rows of the window with their labels, sealed or not."""
-        times = self.prediction_log.predictions(window, columns=("at",))["at"].sort()
-        # Labels are looked up for the rows shown alone: a join of the whole window would cost most of a page.
-        span = Window(times.tail(limit)[0], window.end) if times.len() else window
-        newest = self.prediction_log.labelled(span).tail(limit).reverse()
-        return Rows(
-            columns=tuple(newest.columns), rows=tuple(newest.iter_rows()), total=times.len(),
-            watermark=self.history.watermark(),
-        )  # fmt: skip
+    def rows(
+        self,
+        window: str | Window,
+        limit: int = 100,
+        *,
+        filters: Sequence[str | Filter] = (),
+        id: str | None = None,
+        key: Mapping[str, str | int | float] | None = None,
+        before: str | None = None,
+        unmask: bool = False,
+        reason: str = "",
+    ) -> Rows:
+        """The newest rows of the window with their labels, sealed or not, that meet every filter.
+
+        filters : `Filter` values, or texts such as "carrier=UA", "wind>30", "wind is missing".
+        id, key : of one prediction, or of those whose business keys hold all pairs. before : the `next` of an answer,
+        for the rows that follow it. unmask : show sensitive and masked values too, for a `reason`, which is audited.
+        Raises BadFilter, QueryTooSlow, NotAllowed.
+        """
+        if unmask:
+            house = self.house
+            allow_unmasking(house.state, house.actor, self.name, self.row.classes, reason, house.clock)
+        span = self.window(window) if isinstance(window, str) else window
+        asked = [parse_filter(each, self.signature) if isinstance(each, str) else each for each in filters]
+        place = None if before is None else Place.parse(before)
+        with Limit(self.house.settings.query_limit_s):
+            found = self.prediction_log.find(span, limit=limit + 1, filters=asked, id=id, key=key, before=place)
+        page = page_of_rows(found, limit, self.history, span, chosen=bool(asked or id or key))
+        return page if unmask else hide(page, self.signature, self.row.classes)
+
+    def labels(self, window: str | Window = "4w", every: str = "1w") -> Labels:
+        """How many rows have a label and how long labels take, by cohorts of `every`; and what is odd about labels."""
+        span = self.window(window) if isinstance(window, str) else window
+        return self.history.labels(span, parse_span(every))
+
+    def schema_changes(self, window: str | Window = "26w") -> tuple[SchemaChange, ...]:
+        """Columns of the log that came, went or changed their type, oldest first."""
+        return self.history.schema_changes(self.window(window) if isinstance(window, str) else window)
 
     @property
     def versions(self) -> tuple[VersionRow, ...]:
@@ -223,12 +332,16 @@ class ModelHandle:
         return compare(self.prediction_log, self.house.store, old, new, window)
 
     def report(self, window: Window) -> EvidentlyReport:
-        """Evidently's full report of the window against the reference, made in a child process (some ten seconds)."""
-        names = {f.column: f.name for f in self.signature.features}
+        """Evidently's full report of the window against the reference, made in a child process (some ten seconds).
+
+        Sensitive and masked features are left out: it shows distributions and single values alike.
+        """
+        shown = reportable(self.signature, self.row.classes)
+        names = {f.column: f.name for f in shown.features}
         rows = self.prediction_log.labelled(window, columns=(*names, "score"))
-        reference = Profile.load_sample(self._reference_folder)
+        reference = Profile.load_sample(self._reference_folder).select(*names, "score", "label")
         return make_report(
-            self.house.store, self.signature, window, rows.rename(names), reference.rename(names),
+            self.house.store, shown, window, rows.rename(names), reference.rename(names),
             self.history.drift(window),
         )  # fmt: skip
 
@@ -262,8 +375,16 @@ def _retrain_events(found: Sequence[Run]) -> list[Event]:
     ]  # fmt: skip
 
 
-def _with_prediction_id(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.rename({"id": "prediction_id"}) if "id" in frame.columns else frame
+def _under_our_names(frame: pl.DataFrame, mapping: Mapping[str, str], friendly: Mapping[str, str]) -> pl.DataFrame:
+    """`frame` with its columns called as the log calls them. Raises MissingColumn when a mapped one is not there."""
+    for theirs in mapping.values():
+        if theirs not in frame.columns:
+            raise MissingColumn("the frame", theirs, frame.columns)
+    mapped = frame.drop(set(mapping) & set(frame.columns) - set(mapping.values())).rename(
+        {theirs: ours for ours, theirs in mapping.items()}
+    )
+    short = {name: full for name, full in friendly.items() if name in mapped.columns and full not in mapped.columns}
+    return mapped.rename(short)
 
 
 def as_polars(frame: Any) -> pl.DataFrame:

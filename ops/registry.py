@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version as library_version
 from typing import Any
 
@@ -16,20 +16,21 @@ from sqlalchemy import Connection
 from pilothouse.data.epoch import publish_epoch
 from pilothouse.data.errors import BadData
 from pilothouse.data.names import checked_name
-from pilothouse.data.policies import GatePolicy, LabelPolicy
-from pilothouse.data.rollups.profile import Profile
-from pilothouse.data.signature import Signature, Task, infer_signature
+from pilothouse.data.signature import Signature, Task, Value, infer_signature
 from pilothouse.data.state import audit, catalog, deployments
 from pilothouse.data.state.catalog import ModelRow, VersionRow
 from pilothouse.data.state.store import State
-from pilothouse.data.store import Store, write_durably
+from pilothouse.data.store import Store
 from pilothouse.data.windows import Clock, Window, utc_now
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops import artifacts
 from pilothouse.ops.actors import Actor, Right, require
+from pilothouse.ops.references import USUAL, ReferenceMaker, Terms, feature_order, with_model_classes
 from pilothouse.ops.scoring import SklearnScorer
 
 RUNTIME = "sklearn"
+ELSEWHERE = "elsewhere"
+"""Runtime of a version that is only watched here."""
 _LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 DEFAULT_THRESHOLD = 0.5
 
@@ -59,49 +60,132 @@ class Registry:
         task: Task = Task.BINARY,
         trusted: Sequence[str] = (),
         features: Sequence[str] | None = None,
+        context: Sequence[str] = (),
         reference_window: Window | None = None,
         trained: Window | None = None,
-        label_policy: LabelPolicy | None = None,
-        gate_policy: GatePolicy | None = None,
+        terms: Terms = USUAL,
     ) -> VersionRow:
         """Register `estimator` as `name`, version 1, and make it the champion.
 
         reference : labelled rows held out from training, one an example, with the target column. Everything is later
         compared with them. Rows without a label are left out of the reference performance.
-        Raises InvalidName, AlreadyExists, MissingColumn, UntrustedArtifact, NotAllowed, or BadData when the estimator
-        cannot score the reference, or knows other classes than it has.
+        context : columns of `reference` that are logged with each row and are no features.
+        Raises InvalidName, AlreadyExists, MissingColumn, UnknownColumn, UntrustedArtifact, NotAllowed, or BadData when
+        the estimator cannot score the reference, or knows other classes than it has.
         """
+        self._check_free(actor, name)
+        features = feature_order(estimator, features)
+        signature = with_model_classes(infer_signature(reference, target, task, features, tuple(context)), estimator)
+        content = artifacts.dump(estimator, tuple(trusted))
+        scorer = SklearnScorer(artifacts.load(content, tuple(trusted)), signature, DEFAULT_THRESHOLD)
+        first = _First(
+            name=name, signature=signature, terms=terms.checked(name, signature), trusted=tuple(trusted),
+            trained=trained, artifact=content,
+        )  # fmt: skip
+        return self._add_first(actor, first, reference, reference_window, partial(_scores, scorer, signature))
+
+    def register_monitored(
+        self,
+        actor: Actor,
+        name: str,
+        *,
+        reference: pl.DataFrame,
+        target: str,
+        task: Task = Task.BINARY,
+        features: Sequence[str] | None = None,
+        context: Sequence[str] = (),
+        score: str | None = "score",
+        reference_window: Window | None = None,
+        terms: Terms = USUAL,
+        classes: Sequence[Value] | None = None,
+    ) -> VersionRow:
+        """Register a model that is served elsewhere and only watched here: version 1 has no artifact.
+
+        reference : labelled rows with the features, the target and, if it has them, the model's own scores.
+        features : None for all columns that are not named otherwise. score : the column of the positive class's
+        probability; None, or one that is not there, for a model without.
+        classes : the target's, in order, the positive one last; None for those of the reference, sorted.
+        Raises what `register_model` does, as far as it applies.
+        """
+        self._check_free(actor, name)
+        scored = score if score in reference.columns else None
+        if features is None:
+            features = [c for c in reference.columns if c not in (target, scored, "prediction", *context)]
+        signature = infer_signature(reference, target, task, tuple(features), tuple(context))
+        if classes is not None:
+            signature = replace(signature, target=replace(signature.target, classes=tuple(classes)))
+        first = _First(name=name, signature=signature, terms=terms.checked(name, signature))
+        return self._add_first(
+            actor, first, reference, reference_window, lambda rows: rows[scored].cast(pl.Float64) if scored else None
+        )
+
+    def add_monitored_version(self, actor: Actor, model: str, version: int, *, note: str = "") -> VersionRow:
+        """A further version of a model that is served elsewhere, under the number it has there.
+
+        A version that is known already is given back. Raises UnknownModel, NotAllowed, or BadData for a model that is
+        served here: its versions come with an artifact.
+        """
+        require(self.state, actor, Right.OPERATOR, "register a version of", model, self.clock)
+        with self.state.write() as conn:
+            row = catalog.get_model(conn, model)
+            known = catalog.list_versions(conn, model)
+            if found := next((v for v in known if v.version == version), None):
+                return found
+            if any(v.artifact_sha256 for v in known):
+                raise BadData(f"{model} is served here, and has no version {version}. Register the artifact instead.")
+            first = _First(name=model, signature=row.signature, terms=USUAL)
+            added = self._version(actor, first, version, note)
+            catalog.add_version(conn, added)
+            _audit(conn, actor, added)
+        return added
+
+    def _check_free(self, actor: Actor, name: str) -> None:
         checked_name(name)
         require(self.state, actor, Right.OPERATOR, "register", name, self.clock)
         with self.state.read() as conn:
             catalog.refuse_taken_name(conn, name)
-        signature = infer_signature(reference, target, task, _feature_order(estimator, features))
-        signature = _with_model_classes(signature, estimator)
-        content = artifacts.dump(estimator, tuple(trusted))
-        scorer = SklearnScorer(artifacts.load(content, tuple(trusted)), signature, DEFAULT_THRESHOLD)
-        profile = self._make_profile(name, scorer, signature, reference, reference_window)
-        now = self.clock()
+
+    def _add_first(
+        self,
+        actor: Actor,
+        first: _First,
+        reference: pl.DataFrame,
+        window: Window | None,
+        score: Callable[[pl.DataFrame], pl.Series | None],
+    ) -> VersionRow:
+        """Write the reference, then the model, its first version and its deployment in one transaction."""
+        maker = ReferenceMaker(
+            workspace=self.workspace, name=first.name, signature=first.signature, terms=first.terms, clock=self.clock
+        )
+        profile = maker.make(reference, window, score)
+        version = self._version(actor, first, 1, "first version")
+        terms = first.terms
         model = ModelRow(
-            name=name, task=task, signature=signature, profile_id=profile.profile_id,
-            label_policy=label_policy or LabelPolicy(), gate_policy=gate_policy or GatePolicy(),
-            created_at=now, created_by=actor.name,
-        )  # fmt: skip
-        version = VersionRow(
-            model=name, version=1, artifact_sha256=self.store.put(content), runtime=RUNTIME, signature=signature,
-            trusted_types=tuple(trusted), libraries=installed_libraries(), threshold=DEFAULT_THRESHOLD,
-            run_id=None, snapshot_sha256=None, trained=trained, scorecard=None, note="first version",
-            created_at=now, created_by=actor.name,
+            name=first.name, task=first.signature.task, signature=first.signature, profile_id=profile.profile_id,
+            label_policy=terms.label_policy, gate_policy=terms.gate_policy, log_policy=terms.log_policy,
+            classes=dict(terms.classes), segments=terms.segments,
+            created_at=version.created_at, created_by=actor.name,
         )  # fmt: skip
         with self.state.write() as conn:
             catalog.add_model(conn, model)
             catalog.add_version(conn, version)
             _audit(conn, actor, version)
-            first = deployments.append(
-                conn, model=name, version=1, expected_epoch=0, act="promote", actor=actor.name,
-                reason="first version", clicked_at=now, at=now,
+            deployed = deployments.append(
+                conn, model=first.name, version=1, expected_epoch=0, act="promote", actor=actor.name,
+                reason="first version", clicked_at=version.created_at, at=version.created_at,
             )  # fmt: skip
-        publish_epoch(self.workspace.epoch_file, first.seq)
+        publish_epoch(self.workspace.epoch_file, deployed.seq)
         return version
+
+    def _version(self, actor: Actor, first: _First, number: int, note: str) -> VersionRow:
+        return VersionRow(
+            model=first.name, version=number,
+            artifact_sha256=None if first.artifact is None else self.store.put(first.artifact),
+            runtime=ELSEWHERE if first.artifact is None else RUNTIME, signature=first.signature,
+            trusted_types=first.trusted, libraries={} if first.artifact is None else installed_libraries(),
+            threshold=DEFAULT_THRESHOLD, run_id=None, snapshot_sha256=None, trained=first.trained, scorecard=None,
+            note=note, created_at=self.clock(), created_by=actor.name,
+        )  # fmt: skip
 
     def register_version(
         self,
@@ -152,45 +236,25 @@ class Registry:
         self.store.read(challenger)
         return challenger
 
-    def _make_profile(
-        self, name: str, scorer: SklearnScorer, signature: Signature, reference: pl.DataFrame, window: Window | None
-    ) -> Profile:
-        labelled = reference.drop_nulls(signature.target.name)
-        scored = labelled.select(*signature.names, signature.target.name)
-        try:
-            score = scorer.score(scored).score
-        except Exception as error:
-            raise BadData(f"The model cannot score the reference: {error}") from error
-        if score is not None:
-            scored = scored.with_columns(pl.Series("score", np.asarray(score, dtype=np.float64)))
-        profile_id = f"r{self.clock():%Y%m%d%H%M%S}"
-        profile = Profile.make(scored, signature, profile_id, window)
-        folder = self.workspace.reference(name, profile_id)
-        profile.save(folder)
-        example = scored.select(signature.names).row(0, named=True)
-        write_durably(folder / "example.json", json.dumps(example, default=str).encode())
-        return profile
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _First:
+    """A model about to be registered. artifact : None for one that is served elsewhere."""
+
+    name: str
+    signature: Signature
+    terms: Terms
+    trusted: tuple[str, ...] = ()
+    trained: Window | None = None
+    artifact: bytes | None = None
 
 
-def _feature_order(estimator: Any, features: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The order the estimator was fitted with, where it remembers one."""
-    fitted = getattr(estimator, "feature_names_in_", None)
-    return tuple(features) if features is not None else None if fitted is None else tuple(str(n) for n in fitted)
-
-
-def _with_model_classes(signature: Signature, estimator: Any) -> Signature:
-    classes = getattr(estimator, "classes_", None)
-    if classes is None or signature.task is Task.REGRESSION:
-        return signature
-    ordered = tuple(c.item() if hasattr(c, "item") else c for c in classes)
-    strange = [c for c in signature.target.classes if c not in ordered]
-    if strange or (signature.task is Task.BINARY and len(ordered) != 2):
-        known, told = (", ".join(map(repr, of)) for of in (ordered, signature.target.classes))
-        raise BadData(
-            f"The model knows the classes {known}; {signature.target.name!r} has {told} in the reference. "
-            "Give labels as the model was fitted on, and a task that fits it."
-        )
-    return replace(signature, target=replace(signature.target, classes=ordered))
+def _scores(scorer: SklearnScorer, signature: Signature, rows: pl.DataFrame) -> pl.Series | None:
+    try:
+        score = scorer.score(rows.select(signature.names)).score
+    except Exception as error:
+        raise BadData(f"The model cannot score the reference: {error}") from error
+    return None if score is None else pl.Series("score", np.asarray(score, dtype=np.float64))
 
 
 def _numbered(scorecard: Mapping[str, Any] | None, version: int) -> dict[str, Any] | None:

@@ -107,9 +107,9 @@ def _class_order(model: Any, signature: Signature) -> list[int]:
 def load_scorer(store: Store, version: VersionRow) -> SklearnScorer:
     """The scorer of `version`: its artifact is read once, hashed, and loaded from the very bytes that were hashed.
 
-    Raises BadArtifact or UntrustedArtifact.
+    Raises BadArtifact, UntrustedArtifact, or NotServedHere for a version without one.
     """
-    model = artifacts.load(store.read(version.artifact_sha256), version.trusted_types)
+    model = artifacts.load(store.read(version.artifact), version.trusted_types)
     return SklearnScorer(model, version.signature, version.threshold)
 
 

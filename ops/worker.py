@@ -24,7 +24,7 @@ from pilothouse.data.errors import PilothouseError
 from pilothouse.data.settings import Settings, load_settings
 from pilothouse.data.state import processes
 from pilothouse.data.state.processes import ProcessRow
-from pilothouse.data.state.store import State
+from pilothouse.data.state.store import State, jobs_url
 from pilothouse.data.store import Store
 from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
@@ -36,13 +36,14 @@ from pilothouse.ops.pipeline.engine import Engine
 from pilothouse.ops.pipeline.jobs import Jobs
 from pilothouse.ops.pipeline.tracking import StepRunner
 from pilothouse.ops.slots import Slot
-from pilothouse.ops.upkeep import Upkeep
+from pilothouse.ops.upkeep import Upkeep, pause_s
 
 logger = logging.getLogger("pilothouse.worker")
 CRASH_AT = "PILOTHOUSE_CRASH_AT"
 _JOBS_EVERY_S = 0.3
 _BEAT_EVERY_S = 2.0
 _MERGE_EVERY = timedelta(minutes=1)
+_RECOUNT_EVERY = timedelta(hours=1)
 _IDLE_AT_MOST_S = 5.0
 _IDLE_GROWTH = 1.5
 _LEAVE_WITHIN_S = 5.0
@@ -63,7 +64,7 @@ class Worker:
         self.slot = Slot.take(workspace.run, "worker")
         self.id = f"{socket.gethostname()}/{self.slot.name}"
         self.started_at = clock()
-        self.state = State.open(workspace.state_url)
+        self.state = State.of(workspace, settings)
         self.faults = Faults()
         self.holdings = Holdings(self.state, self.id, clock)
         self.upkeep = Upkeep(workspace, self.state, settings, self.holdings, self.faults, clock, crash)
@@ -92,16 +93,27 @@ class Worker:
         self.children.kill_all()
 
     def _keep_up(self) -> None:
-        wait_s, merged = self.settings.seal_every_s, self.clock()
+        wait_s, merged, recounted = self.settings.seal_every_s, self.clock(), self.clock()
         while not self.stopping.is_set():
-            busy = False
+            busy, began = False, self.clock()
             with self.faults.watch("upkeep"):
                 busy = self.upkeep.turn()
                 if self.clock() - merged >= _MERGE_EVERY:
                     merged = self.clock()
                     self.upkeep.merge_files()
-            wait_s = self.settings.seal_every_s if busy else min(wait_s * _IDLE_GROWTH, self._idle_s)
+                    self.upkeep.keep_logs()
+                    self.upkeep.scrub(self._scrubbed_a_round)
+                if self.clock() - recounted >= _RECOUNT_EVERY:
+                    recounted = self.clock()
+                    self.upkeep.recount()
+            worked = self.clock() - began
+            wait_s = pause_s(worked, self.settings) if busy else min(wait_s * _IDLE_GROWTH, self._idle_s)
             self.stopping.wait(wait_s)
+
+    @property
+    def _scrubbed_a_round(self) -> int:
+        """Bytes to look over each time files are merged."""
+        return int(self.settings.scrub_mb_per_s * 2**20 * _MERGE_EVERY.total_seconds())
 
     @property
     def _idle_s(self) -> float:
@@ -132,7 +144,7 @@ class Worker:
     def _engine(self, steps: StepRunner) -> Engine:
         from pilothouse.ops.pipeline.dbos_engine import DbosEngine
 
-        return DbosEngine(self.workspace.jobs_url, self.slot.name, steps.call, self.clock())
+        return DbosEngine(jobs_url(self.workspace, self.settings), self.slot.name, steps.call, self.clock())
 
     def _take_leave(self, threads: Sequence[threading.Thread]) -> None:
         self.children.kill_all()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Postgres
 
 
 def pytest_configure() -> None:
@@ -46,3 +51,26 @@ def november(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo(september: Path, tmp_path: Path) -> Path:
     """A copy of the September demo, to do with as the test likes."""
     return Path(shutil.copytree(september, tmp_path / "demo"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; take a database of your own from it."""
+    from tests.support.postgres import running_postgres
+
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty state store in each of the databases that can hold one."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.sqlite'}"
+    return str(request.getfixturevalue("postgres").new_database())
+
+
+@pytest.fixture
+def kept_in(state_url: str) -> str:
+    """Settings of a workspace whose state is kept in each of the databases."""
+    return "" if state_url.startswith("sqlite") else f'state_url = "{state_url}"\n'

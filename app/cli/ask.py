@@ -20,6 +20,8 @@ from pilothouse.app.cli.options import (
 from pilothouse.ops.house import House
 from pilothouse.ops.model import ModelHandle
 
+ExactOption = Annotated[bool, typer.Option("--exact", help="Read every row instead of the counts by bin.")]
+
 audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
 
@@ -59,11 +61,15 @@ def _model_status(handle: ModelHandle) -> dict[str, Any]:
 
 
 def drift(
-    name: str, window: WindowOption = "7d", workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False
+    name: str,
+    window: WindowOption = "7d",
+    exact: ExactOption = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    as_json: JsonOption = False,
 ) -> None:
     """How far the features of NAME have moved from its reference."""
     handle = open_house(workspace)[name]
-    found = handle.history.drift(handle.window(window))
+    found = handle.history.drift(handle.window(window), exact=exact)
     if as_json:
         print_json(found)
         return
@@ -75,11 +81,15 @@ def drift(
 
 
 def performance(
-    name: str, window: WindowOption = "7d", workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False
+    name: str,
+    window: WindowOption = "7d",
+    exact: ExactOption = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    as_json: JsonOption = False,
 ) -> None:
     """How right NAME was, on the rows that have labels."""
     handle = open_house(workspace)[name]
-    found = handle.history.performance(handle.window(window))
+    found = handle.history.performance(handle.window(window), exact=exact)
     if as_json:
         print_json(found)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pilothouse.app.cli import ask, change, run, setup
+from pilothouse.app.cli import ask, change, imports, keeping, log, look, run, safety, setup
 
 app = typer.Typer(
     name="pilothouse",
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command()(setup.demo)
 app.command()(setup.init)
 app.command()(setup.register)
+app.command(name="import")(imports.import_)
 app.command()(run.up)
 app.command()(run.serve)
 app.command()(run.worker)
@@ -25,10 +26,21 @@ app.command()(run.dashboard)
 app.command()(ask.status)
 app.command()(ask.drift)
 app.command()(ask.performance)
+app.command()(look.rows)
+app.command()(look.labels)
+app.command()(look.columns)
+app.command()(log.recount)
+app.command()(log.rebuild)
+app.command()(keeping.retention)
+app.command()(keeping.erase)
+app.command()(keeping.verify)
 app.command()(ask.report)
 app.command()(ask.runs)
 app.command()(change.retrain)
 app.command()(change.cancel)
 app.command()(change.promote)
 app.command()(change.rollback)
+app.command()(safety.backup)
+app.command()(safety.restore)
 app.add_typer(ask.audit, name="audit")
+app.add_typer(keeping.quarantine, name="quarantine")

@@ -11,10 +11,13 @@ from typing import Annotated
 
 import typer
 
+from pilothouse.app.cli.look import classes_of
 from pilothouse.app.cli.options import DEFAULT_WORKSPACE, PortOption, ServicePortOption, WorkspaceOption, open_house
 from pilothouse.app.cli.run import run_until_stopped, service_ports, up_commands
 from pilothouse.data.errors import BadData
+from pilothouse.data.policies import LabelPolicy
 from pilothouse.data.signature import Task
+from pilothouse.data.windows import parse_span
 from pilothouse.data.workspace import SETTINGS_FILE, Workspace
 from pilothouse.ops.demo.build import DEFAULT_UNTIL, build
 from pilothouse.ops.supervisor import Command
@@ -39,6 +42,17 @@ def register(
     trust: Annotated[
         list[str] | None, typer.Option("--trust", help="A type in the model that you know and trust; repeat.")
     ] = None,
+    context: Annotated[
+        list[str] | None, typer.Option(help="A column of the reference that is logged and is no feature; repeat.")
+    ] = None,
+    told: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="COL=CLASS", help="plain, sensitive, masked, hashed or dropped; repeat."),
+    ] = None,
+    segment: Annotated[
+        list[str] | None, typer.Option(help="A column by whose values outcomes are rolled up; repeat.")
+    ] = None,
+    horizon: Annotated[str, typer.Option(help="How long after a prediction its label may take: 7d, 8w.")] = "7d",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Register a model as NAME, version 1, and make it the champion."""
@@ -47,8 +61,12 @@ def register(
     house = open_house(workspace)
     trusted = tuple(trust or ())
     fitted = artifacts.load(_read_bytes(model), trusted)
-    version = house.register(name, fitted, reference=_read_frame(reference), target=target, task=task, trusted=trusted)
-    print(f"{name} version {version.version} is registered and champion (artifact {version.artifact_sha256[:12]}).")
+    version = house.register(
+        name, fitted, reference=_read_frame(reference), target=target, task=task, trusted=trusted,
+        context=tuple(context or ()), classes=classes_of(told or []), segments=tuple(segment or ()),
+        label_policy=LabelPolicy(horizon=parse_span(horizon)),
+    )  # fmt: skip
+    print(f"{name} version {version.version} is registered and champion (artifact {version.artifact[:12]}).")
 
 
 def _read_bytes(path: Path) -> bytes:

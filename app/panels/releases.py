@@ -179,7 +179,8 @@ def version_facts(
     found: list[tuple[str, object]] = []
     if measured is not None:
         found.append((f"ROC AUC, {range_name}", _measured(measured)))
-    digest = markup.tag("span", version.artifact_sha256[:12], kind="ph-mono", title=version.artifact_sha256)
+    sha256 = version.artifact_sha256 or ""
+    digest = markup.tag("span", sha256[:12] or "served elsewhere", kind="ph-mono", title=sha256)
     found += [
         ("Trained on", trained_on(version, zone)),
         ("Registered", f"{formats.moment(version.created_at, zone)} by {version.created_by}"),

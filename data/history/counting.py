@@ -9,6 +9,8 @@ from datetime import date, datetime
 import polars as pl
 
 from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.history.exact import Rows
+from pilothouse.data.limits import check_limit
 from pilothouse.data.policies import Silence
 from pilothouse.data.rollups.contributions import outcomes_between
 from pilothouse.data.rollups.count import columns_counted, count_rows
@@ -58,6 +60,16 @@ class Counter:
             found.append(self._scanned([(w, point) for point, w in enumerate(windows)], [Part.OUTCOME], chosen))
         return pl.concat(found).group_by(_GROUP).agg(pl.col("n", "s", "s2").sum())
 
+    def rows(self, window: Window, chosen: Chosen) -> Rows:
+        """The rows themselves, for an exact scan."""
+        known = pl.DataFrame(self.source.predictions.schema.empty_table()).schema
+        files = files_holding(self.source.predictions, self._predictions(), [], "at", window)
+        return Rows(files=files, columns=known, window=window, roles=chosen.roles, version=chosen.version)
+
+    def contributions(self, window: Window, chosen: Chosen) -> pl.DataFrame:
+        """Labelled rows of `window`, signed: at, version, role, score, label, recorded, sign; see contributions.sql."""
+        return _kept(self._outcomes(window), chosen)
+
     def _from_buckets(self, plan: Plan, parts: Collection[Part], chosen: Chosen) -> pl.DataFrame:
         return read_counts(
             self.rollups,
@@ -74,11 +86,7 @@ class Counter:
 
     def _one_scan(self, span: Window, point: int, parts: Collection[Part], chosen: Chosen) -> pl.DataFrame:
         rows = pl.concat([no_rows(), *self._scan_rows(span, parts), *self._scan_outcomes(span, parts)])
-        kept = rows.filter(pl.col("part").is_in([p.value for p in parts]), pl.col("role").is_in(list(chosen.roles)))
-        if chosen.version is not None:
-            kept = kept.filter(pl.col("version") == chosen.version)
-        if chosen.known_until is not None:
-            kept = kept.filter(pl.col("recorded") <= chosen.known_until)
+        kept = _kept(rows.filter(pl.col("part").is_in([p.value for p in parts])), chosen)
         return kept.select(pl.lit(point, pl.Int64).alias("point"), *_GROUP[1:], "n", "s", "s2")
 
     def _scan_rows(self, span: Window, parts: Collection[Part]) -> Iterator[pl.DataFrame]:
@@ -86,21 +94,32 @@ class Counter:
             return
         files = files_holding(self.source.predictions, self._predictions(), [], "at", span)
         for batch in batches(files, columns_counted(self.profile), self.source.predictions.schema):
+            check_limit()
             inside = batch.filter(pl.col("at") >= span.start, pl.col("at") < span.end)
             yield count_rows(inside, self.profile, self.settings.time_zone, span.start, days=False)
 
     def _scan_outcomes(self, span: Window, parts: Collection[Part]) -> Iterator[pl.DataFrame]:
-        zone = self.settings.time_zone
         if Part.OUTCOME in parts:
-            silent_at = self.data_end if self.source.policy.silence is Silence.NEGATIVE else None
-            found = outcomes_between(self.source, self._predictions(), self._labels(), span, zone, silent_at)
-            yield count_outcomes(found, self.source.signature, zone, span.start, days=False)
+            zone = self.settings.time_zone
+            yield count_outcomes(self._outcomes(span), self.source.signature, zone, span.start, days=False)
+
+    def _outcomes(self, span: Window) -> pl.DataFrame:
+        silent_at = self.data_end if self.source.policy.silence is Silence.NEGATIVE else None
+        zone = self.settings.time_zone
+        return outcomes_between(self.source, self._predictions(), self._labels(), span, zone, silent_at)
 
     def _predictions(self) -> list[str]:
         return _files_at(self.source.predictions, self.cursor.predictions)
 
     def _labels(self) -> list[str]:
         return _files_at(self.source.labels, self.cursor.labels)
+
+
+def _kept(rows: pl.DataFrame, chosen: Chosen) -> pl.DataFrame:
+    kept = rows.filter(pl.col("role").is_in(list(chosen.roles)))
+    if chosen.version is not None:
+        kept = kept.filter(pl.col("version") == chosen.version)
+    return kept if chosen.known_until is None else kept.filter(pl.col("recorded") <= chosen.known_until)
 
 
 def _files_at(folder: DeltaFolder, version: int | None) -> list[str]:

@@ -10,44 +10,51 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.errors import Unavailable, UnknownFeature
 from pilothouse.data.history.counting import Chosen, Counter
+from pilothouse.data.history.exact import Measured, exact_performance, scan_drift
 from pilothouse.data.history.facts import gather_facts
+from pilothouse.data.history.labels import cohort_point, label_delays
+from pilothouse.data.history.opened import Opened, open_tables
 from pilothouse.data.history.results import (
+    CohortPoint,
     Distribution,
     Drift,
     DriftPoint,
     FeatureDrift,
     Health,
+    LabelFacts,
+    Labels,
+    Metric,
     Performance,
+    SchemaChange,
     State,
     TrafficPoint,
     TrendPoint,
     Watermark,
 )
+from pilothouse.data.history.schemas import schema_changes
 from pilothouse.data.history.split import answered_rows, by_point, dense_counts, each_version
+from pilothouse.data.limits import Limit
 from pilothouse.data.log.reader import PredictionLog
 from pilothouse.data.log.schema import TRAFFIC, Role, Status
 from pilothouse.data.measures.distribution import draw_bins, mean_of
 from pilothouse.data.measures.feature_drift import measure_drift, measure_psi
 from pilothouse.data.measures.health import HEALTH_RULES, HealthRules, judge
 from pilothouse.data.measures.latency import percentile_ms
-from pilothouse.data.measures.performance import measure_performance, unmeasured
 from pilothouse.data.policies import LabelPolicy
 from pilothouse.data.rollups.bins import LATENCY_SLOTS, LATENCY_STEPS_PER_DECADE
-from pilothouse.data.rollups.outcomes import outcomes_in
+from pilothouse.data.rollups.outcomes import outcomes_in, realized
 from pilothouse.data.rollups.plan import day_windows, hour_start, next_hour
 from pilothouse.data.rollups.profile import SCORE, FeatureProfile, Profile
 from pilothouse.data.rollups.schema import Part
-from pilothouse.data.rollups.source import Source, table_extent
-from pilothouse.data.rollups.store import Cursor, rollup_folder
 from pilothouse.data.settings import Settings
 from pilothouse.data.signature import Signature, Task
 from pilothouse.data.windows import Window, as_utc
 from pilothouse.data.workspace import Workspace
 
 _ORDER = list(State)
+_DAY = timedelta(days=1)
 
 
 class History:
@@ -81,29 +88,37 @@ class History:
         newest = self._watermark.data_to
         return None if newest is None else next_hour(hour_start(newest, self.zone), self.zone)
 
-    def drift(self, window: Window, version: int | None = None) -> Drift:
-        """Drift of every feature and of the score over `window`, worst first."""
-        counts = self.count([window], (Part.VOLUME, Part.FEATURE, Part.SCORE), version)
-        features = [self._feature_drift(counts, Part.FEATURE, f) for f in self.profile.features.values()]
-        score = self.profile.score
+    def drift(self, window: Window, version: int | None = None, *, exact: bool = False) -> Drift:
+        """Drift of every feature and of the score over `window`, worst first.
+
+        exact : read every row instead of the counts by bin; tenths of a second for each million of them.
+        Raises QueryTooSlow when that takes longer than the setting `query_limit_s`.
+        """
+        found = self._scanned_drift(window, version) if exact else self._counted_drift(window, version)
         return Drift(
             model=self.model,
             version=version,
             window=window,
             reference=self.profile.reference,
             watermark=self._watermark,
-            rows=answered_rows(counts),
-            features=tuple(sorted(features, key=lambda f: (_ORDER.index(f.state), -(f.psi or 0.0), f.name))),
-            score=None if score is None else self._feature_drift(counts, Part.SCORE, score),
+            rows=found.rows,
+            features=tuple(sorted(found.features, key=lambda f: (_ORDER.index(f.state), -(f.psi or 0.0), f.name))),
+            score=found.score,
+            exact=exact,
         )
 
-    def performance(self, window: Window, version: int | None = None, as_known: datetime | None = None) -> Performance:
+    def performance(
+        self, window: Window, version: int | None = None, as_known: datetime | None = None, *, exact: bool = False
+    ) -> Performance:
         """Realized performance over `window`.
 
         as_known : with what was known when the business day that holds it began; None for all that is known.
+        exact : ROC AUC from every score instead of from counts by step of it; for binary models.
+        Raises QueryTooSlow when that takes longer than the setting `query_limit_s`.
         """
         counts = self.count([window], (Part.VOLUME, Part.OUTCOME), version, as_known)
         point = self.trend_point(counts, window, version)
+        scan = exact and self.signature.task is Task.BINARY
         return Performance(
             model=self.model,
             version=version,
@@ -113,7 +128,8 @@ class History:
             labelled=point.labelled,
             coverage=point.coverage,
             mature=point.mature,
-            metrics=point.metrics,
+            metrics=self._scanned_performance(window, version, as_known) if scan else point.metrics,
+            exact=scan,
         )
 
     def performance_trend(
@@ -172,6 +188,44 @@ class History:
             current_mean=mean_of(counts[0], sums[0]) if profile.mean is not None else None,
         )
 
+    def label_coverage(self, window: Window, every: timedelta, version: int | None = None) -> tuple[CohortPoint, ...]:
+        """Of how many rows a label was told, and after how long, by the time of the events; oldest first.
+
+        every : at least a day; steps as in `performance_trend`. What silence means after the horizon is not counted.
+        """
+        windows, end = self.steps(window, max(every, _DAY)), self.data_end()
+        volume = [answered_rows(rows) for _, rows in by_point(self.count(windows, (Part.VOLUME,), version), windows)]
+        delays = label_delays(self._opened.rollups, windows, self.zone, self._roles, version)
+        return tuple(
+            cohort_point(
+                w,
+                volume[i],
+                delays.filter(pl.col("point") == i),
+                mature=end is not None and w.end + self.policy.horizon <= end,
+            )
+            for i, w in enumerate(windows)
+        )
+
+    def labels(self, window: Window, every: timedelta = _DAY) -> Labels:
+        """Coverage and delay by cohort, and what the labels recorded in `window` are worth: a scan of their ids.
+
+        Raises QueryTooSlow when that takes longer than the setting `query_limit_s`.
+        """
+        with self._limit():
+            facts = self._log.label_facts(window)
+        return Labels(
+            model=self.model,
+            window=window,
+            watermark=self._watermark,
+            cohorts=self.label_coverage(window, every),
+            facts=LabelFacts(**facts),
+        )
+
+    def schema_changes(self, window: Window) -> tuple[SchemaChange, ...]:
+        """Columns of the log that came, went or changed their type within `window`, oldest first."""
+        with self._limit():
+            return schema_changes(self._opened.source.predictions, self.signature, window)
+
     def health(self, now: datetime, version: int | None = None, rules: HealthRules = HEALTH_RULES) -> Health:
         """Whether the model needs somebody, and why; with `version`, judged by that version's own answers."""
         return judge(gather_facts(self, now, version, rules), rules)
@@ -184,9 +238,10 @@ class History:
         as_known: datetime | None = None,
     ) -> pl.DataFrame:
         """Counts by number of the window; see Counter.count. `as_known`: as in `performance`."""
-        known_until = None if as_known is None else _day_before(as_known, self.zone)
-        chosen = Chosen(roles=self._roles, version=version, known_until=known_until)
-        return self._counter.count(windows, parts, chosen)
+        chosen, asked = self._chosen(version, as_known), frozenset(parts)
+        question = (self.profile.profile_id, self.zone.key, tuple(windows), asked, chosen)
+        with self._limit():
+            return self._opened.memory.recall(question, lambda: self._counter.count(windows, asked, chosen))
 
     def steps(self, window: Window, every: timedelta) -> list[Window]:
         """`window` in whole business days or hours; see day_windows."""
@@ -195,7 +250,6 @@ class History:
     def trend_point(self, counts: pl.DataFrame, window: Window, version: int | None) -> TrendPoint:
         """Performance from the counts of one window."""
         outcomes, rows, end = outcomes_in(counts), answered_rows(counts), self.data_end()
-        binary = self.signature.task is Task.BINARY
         return TrendPoint(
             window=window,
             version=version,
@@ -203,24 +257,20 @@ class History:
             labelled=outcomes.labelled,
             coverage=outcomes.labelled / rows if rows else None,
             mature=end is not None and window.end + self.policy.horizon <= end,
-            metrics=measure_performance(outcomes) if binary else unmeasured(self.signature.task),
+            metrics=realized(counts, self.signature),
         )
 
-    @cached_property
-    def _source(self) -> Source:
-        return Source.open(self._workspace, self.model, self.signature, self.policy)
+    @property
+    def _log(self) -> PredictionLog:
+        return PredictionLog(self._workspace, self.model, self.signature, self.policy, settings=self._settings)
 
     @cached_property
-    def _rollups(self) -> DeltaFolder:
-        # Opened before the log's tables, so that it has never taken in more than they show.
-        folder = rollup_folder(self._workspace, self.model)
-        folder.table()
-        return folder
+    def _opened(self) -> Opened:
+        return open_tables(self._workspace, self.model, self.signature, self.policy)
 
     @cached_property
     def _counter(self) -> Counter:
-        rollups = self._rollups
-        cursor = Cursor.of(rollups)
+        cursor = self._opened.cursor
         if not cursor.counted_in(self._settings.time_zone):
             raise Unavailable(
                 f"The figures of {self.model} were counted in another time zone than {self._settings.time_zone}. "
@@ -228,8 +278,8 @@ class History:
             )
         end = self.data_end() or datetime.max.replace(tzinfo=UTC)
         return Counter(
-            rollups=rollups,
-            source=self._source,
+            rollups=self._opened.rollups,
+            source=self._opened.source,
             cursor=cursor,
             profile=self.profile,
             settings=self._settings,
@@ -238,18 +288,42 @@ class History:
 
     @cached_property
     def _watermark(self) -> Watermark:
-        cursor = Cursor.of(self._rollups)
-        sealed = table_extent(self._source.predictions)
-        log = PredictionLog(self._workspace, self.model, self.signature, self.policy, settings=self._settings)
+        cursor, sealed, source = self._opened.cursor, self._opened.extent, self._opened.source
         return Watermark(
             data_to=sealed.newest,
             sealed_rows=sealed.rows,
-            unsealed_rows=log.unsealed_rows(),
-            prediction_version=self._source.predictions.version,
-            label_version=self._source.labels.version,
+            unsealed_rows=self._log.unsealed_rows(),
+            prediction_version=source.predictions.version,
+            label_version=source.labels.version,
             folded_prediction_version=cursor.predictions,
             folded_label_version=cursor.labels,
         )
+
+    def _limit(self) -> Limit:
+        return Limit(self._settings.query_limit_s)
+
+    def _chosen(self, version: int | None, as_known: datetime | None = None) -> Chosen:
+        known_until = None if as_known is None else _day_before(as_known, self.zone)
+        return Chosen(roles=self._roles, version=version, known_until=known_until)
+
+    def _counted_drift(self, window: Window, version: int | None) -> Measured:
+        counts = self.count([window], (Part.VOLUME, Part.FEATURE, Part.SCORE), version)
+        score = self.profile.score
+        return Measured(
+            rows=answered_rows(counts),
+            features=tuple(self._feature_drift(counts, Part.FEATURE, f) for f in self.profile.features.values()),
+            score=None if score is None else self._feature_drift(counts, Part.SCORE, score),
+        )
+
+    def _scanned_drift(self, window: Window, version: int | None) -> Measured:
+        folder = self._workspace.reference(self.model, self.profile.profile_id)
+        with self._limit():
+            return scan_drift(self._counter.rows(window, self._chosen(version)), self.profile, self.signature, folder)
+
+    def _scanned_performance(self, window: Window, version: int | None, as_known: datetime | None) -> dict[str, Metric]:
+        with self._limit():
+            labelled = self._counter.contributions(window, self._chosen(version, as_known))
+            return exact_performance(labelled, self.signature)
 
     def _feature_drift(self, counts: pl.DataFrame, part: Part, feature: FeatureProfile) -> FeatureDrift:
         counted, sums = dense_counts(counts, part, feature, 1)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pilothouse.data.signature import Kind, Value
 from pilothouse.data.windows import Window
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class State(StrEnum):
@@ -77,7 +81,10 @@ class FeatureDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """Drift of every feature over a window; `features` worst first, `score` the model's own output."""
+    """Drift of every feature over a window; `features` worst first, `score` the model's own output.
+
+    exact : whether every row was read; else it is from counts by bin.
+    """
 
     model: str
     version: int | None
@@ -87,6 +94,7 @@ class Drift:
     rows: int
     features: tuple[FeatureDrift, ...]
     score: FeatureDrift | None
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +113,7 @@ class Performance:
     """Realized performance over a window.
 
     coverage : labelled rows / rows. mature : whether the labels of the window have all had time to arrive.
+    exact : whether every score was read; else ROC AUC is from 4,096 steps of it.
     """
 
     model: str
@@ -116,6 +125,7 @@ class Performance:
     coverage: float | None
     mature: bool
     metrics: dict[str, Metric]
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +161,68 @@ class TrafficPoint:
     p50_latency_ms: float | None
     p95_latency_ms: float | None
     p99_latency_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortPoint:
+    """The labels of the rows of one span: of how many one was told, and after how long.
+
+    delay_p50, delay_p95 : whole business days from the event to the day the label was known, over the labelled rows
+    alone; None without any. Of an immature cohort both are too short: what comes late has not come yet.
+    """
+
+    window: Window
+    rows: int
+    labelled: int
+    coverage: float | None
+    delay_p50: timedelta | None
+    delay_p95: timedelta | None
+    mature: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelFacts:
+    """What the labels recorded in a window are worth.
+
+    told : how many. unknown : of a prediction that is not in the log. late : true only after the horizon's end.
+    conflicting : predictions of which two labels, true at the same time, differ. corrected : predictions whose label
+    another one, true at another time, has replaced.
+    """
+
+    told: int
+    unknown: int
+    late: int
+    conflicting: int
+    corrected: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Labels of a model: `cohorts` by the time of the events, `facts` by the time the labels were recorded."""
+
+    model: str
+    window: Window
+    watermark: Watermark
+    cohorts: tuple[CohortPoint, ...]
+    facts: LabelFacts
+
+
+class Change(StrEnum):
+    """What became of a column."""
+
+    NEW = "new"
+    DROPPED = "dropped"
+    RETYPED = "retyped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaChange:
+    """A column of the log that came, went or changed its type. at : start of the first UTC day of which that is so."""
+
+    at: datetime
+    column: str
+    kind: Change
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,10 +292,20 @@ class Health:
 class Rows:
     """Raw rows of the log, newest first; `columns` names their values: the table's own, and those of the label.
 
-    total : rows of the window, of which `rows` may be some.
+    total : rows of the window, of which `rows` may be some; None where counting them would take a scan, and
+    `total_reason` says so. next : where the rows after these begin, to be asked on with; None when these are the last.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Value | datetime, ...], ...]
-    total: int
+    total: int | None
     watermark: Watermark = field(repr=False)
+    total_reason: str = ""
+    next: str | None = None
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The rows as a frame."""
+        import polars as pl
+
+        return pl.DataFrame(self.rows, schema=list(self.columns), orient="row", infer_schema_length=None)

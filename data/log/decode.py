@@ -17,7 +17,7 @@ from pilothouse.data.log.entries import LabelEntry, PredictionEntry, canonical_k
 from pilothouse.data.log.pending import Stored
 from pilothouse.data.log.schema import label_schema, prediction_schema
 from pilothouse.data.log.spool import Format
-from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target
+from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature
 
 CALLER_IDS = "caller_ids"
 """Extra column of a decoded batch: whether the row's id may have been sent before."""
@@ -66,7 +66,7 @@ class PredictionDecoder:
 
     def __init__(self, signature: Signature) -> None:
         self.schema = prediction_schema(signature)
-        self._features = signature.features
+        self._features, self._context = signature.features, signature.context
         self._target = signature.target
         self._entry = msgspec.json.Decoder(PredictionEntry)
         self._rows = msgspec.json.Decoder(list[_row_type(signature.features)])  # type: ignore[misc]
@@ -83,15 +83,20 @@ class PredictionDecoder:
             "role": [entry.role.value] * count,
             "entity_id": _checked("entities", entry.entities, count),
             "keys": _key_texts(_checked("keys", entry.keys, count)),
-            "prediction": _checked("predictions", _typed(entry.predictions, self._target), count),
+            "prediction": _checked("predictions", _typed(entry.predictions, self._target.kind), count),
             "score": _checked("scores", entry.scores, count),
             "latency_us": [entry.latency_us] * count,
             "status": [entry.status.value] * count,
             "caller": [entry.caller] * count,
+            "weight": [None] * count,
         }
         for place, feature in enumerate(self._features):
             columns[feature.column] = list(map(attrgetter(f"f{place}"), rows))
-        return columns
+        return columns | self._context_columns(entry, count)
+
+    def _context_columns(self, entry: PredictionEntry, count: int) -> _Columns:
+        given = [row or {} for row in _checked("context", entry.context, count)]
+        return {c.column: _typed([row.get(c.name) for row in given], c.kind) for c in self._context}
 
 
 class LabelDecoder:
@@ -114,7 +119,7 @@ class LabelDecoder:
         return {
             "prediction_id": ids,
             "key": keys,
-            "label": _typed(entry.labels, self._target),
+            "label": _typed(entry.labels, self._target.kind),
             "observed_at": _checked("observed_at", entry.observed_at, count),
             "recorded_at": [entry.recorded_at] * count,
             "source": [entry.source] * count,
@@ -206,9 +211,9 @@ def _optional_type(kind: Kind) -> Any:
     return float | None if kind in NUMERIC else bool | None if kind is Kind.BOOLEAN else str | None
 
 
-def _typed(values: list[Any], target: Target) -> list[Any]:
-    """`values` in the target's type. Raises msgspec.ValidationError when one is of another."""
-    converted: list[Any] = msgspec.convert(values, list.__class_getitem__(_optional_type(target.kind)))
+def _typed(values: list[Any], kind: Kind) -> list[Any]:
+    """`values` in the type of `kind`. Raises msgspec.ValidationError when one is of another."""
+    converted: list[Any] = msgspec.convert(values, list.__class_getitem__(_optional_type(kind)))
     return converted
 
 

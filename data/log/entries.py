@@ -22,7 +22,8 @@ class PredictionEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     rows : the JSON array of row objects, as the client sent it: a feature left out is null.
     at : event times; left out, the rows happened at `logged_at`.
-    keys : business keys, one object a row. latency_us : of the whole request, in microseconds.
+    keys : business keys, one object a row. context : values of the context columns, one object a row; one left out is
+    null. latency_us : of the whole request, in microseconds.
     """
 
     version: Count
@@ -34,6 +35,7 @@ class PredictionEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     at: list[Micros] | None = None
     entities: list[str | None] | None = None
     keys: list[dict[str, KeyPart] | None] | None = None
+    context: list[dict[str, Value] | None] | None = None
     scores: list[float | None] | None = None
     latency_us: Count | None = None
     status: Status = Status.OK

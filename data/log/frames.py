@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from pilothouse.data.errors import BadData, MissingColumn, NaiveTime
+from pilothouse.data.log.door import Door
 from pilothouse.data.log.ids import new_ids
 from pilothouse.data.log.schema import Role, Status, label_schema, prediction_schema
 from pilothouse.data.log.spool import Entry, EntryKind, Format, Spool
@@ -28,34 +29,17 @@ def append_frame(
     version: int,
     role: Role = Role.CHAMPION,
     caller: str | None = None,
+    door: Door | None = None,
     clock: Clock = utc_now,
 ) -> int:
     """Log predictions made elsewhere or in bulk; returns how many, once they are committed.
 
-    frame : features under their own names and `prediction`; if there, also `prediction_id`, `at`, `logged_at`,
-    `entity_id`, `keys` (canonical JSON), `score`, `latency_us`, `status`; other columns are left out. Without
-    `prediction_id` ids are made, and without `at` or `logged_at` the rows happened, or were logged, now. NaN is null.
-    Raises MissingColumn, NaiveTime, BadData when a column has not the type of its feature, and LogUnavailable.
+    frame and the other arguments : see `typed_predictions`. Raises what it raises, and LogUnavailable.
     """
-    now = clock()
-    given = _required(frame, ["prediction", *signature.names], model)
-    rename = {feature.name: feature.column for feature in signature.features}
-    renamed = given.select(pl.col(name).alias(rename.get(name, name)) for name in given.columns)
-    caller_ids = "prediction_id" in frame.columns
-    ids = [] if caller_ids else [pl.Series("prediction_id", new_ids(frame.height, now), dtype=pl.String)]
-    filled = _with_defaults(
-        renamed.with_columns(*ids),
-        {
-            "logged_at": now,
-            "at": now,
-            "version": version,
-            "role": role.value,
-            "status": Status.OK.value,
-            "caller": caller,
-        },
-    )
-    table = _typed(filled, prediction_schema(signature))
-    return _submit(spool, model, EntryKind.PREDICTIONS, table, caller_ids)
+    table = typed_predictions(
+        frame, model, signature, version=version, role=role, caller=caller, door=door, clock=clock
+    )  # fmt: skip
+    return _submit(spool, model, EntryKind.PREDICTIONS, table, caller_ids="prediction_id" in frame.columns)
 
 
 def append_labels(
@@ -69,8 +53,58 @@ def append_labels(
 ) -> int:
     """Log labels in bulk; returns how many, once they are committed.
 
+    frame : see `typed_labels`. Raises what it raises, and LogUnavailable.
+    """
+    table = typed_labels(frame, model, signature, source=source, clock=clock)
+    return _submit(spool, model, EntryKind.LABELS, table, caller_ids=True)
+
+
+def typed_predictions(
+    frame: pl.DataFrame,
+    model: str,
+    signature: Signature,
+    *,
+    version: int | None,
+    role: Role = Role.CHAMPION,
+    caller: str | None = None,
+    door: Door | None = None,
+    clock: Clock = utc_now,
+) -> pa.Table:
+    """`frame` as rows of the prediction table, without the columns that only a sealer knows (spool, day).
+
+    frame : features under their own names and `prediction`; if there, also context columns, `prediction_id`, `at`,
+    `logged_at`, `version`, `role`, `entity_id`, `keys` (canonical JSON), `score`, `latency_us`, `status`, `caller`;
+    other columns are left out. Without `prediction_id` ids are made, and without `at` or `logged_at` the rows happened,
+    or were logged, now. NaN is null.
+    version : of rows that do not say it themselves; None when all do. door : what may not enter the log; None lets all in.
+    Raises MissingColumn, NaiveTime, or BadData when a column has not the type of its feature.
+    """
+    now = clock()
+    given = _required(frame, ["prediction", *signature.names], model)
+    allowed = given if door is None or door.open else door.frame(given)
+    rename = {column.name: column.column for column in signature.columns}
+    renamed = allowed.select(pl.col(name).alias(rename.get(name, name)) for name in allowed.columns)
+    caller_ids = "prediction_id" in frame.columns
+    ids = [] if caller_ids else [pl.Series("prediction_id", new_ids(frame.height, now), dtype=pl.String)]
+    defaults: dict[str, datetime | str | int | None] = {
+        "logged_at": now,
+        "at": now,
+        "role": role.value,
+        "status": Status.OK.value,
+        "caller": caller,
+    }
+    if version is not None:
+        defaults["version"] = version
+    return _typed(_with_defaults(renamed.with_columns(*ids), defaults), prediction_schema(signature))
+
+
+def typed_labels(
+    frame: pl.DataFrame, model: str, signature: Signature, *, source: str | None = None, clock: Clock = utc_now
+) -> pa.Table:
+    """`frame` as rows of the label table, without the columns that only a sealer knows.
+
     frame : `label`, and `prediction_id` or `key` (canonical JSON); `observed_at` and `recorded_at` if there, else now.
-    Raises MissingColumn, NaiveTime, BadData when a label has not exactly one of id and key, and LogUnavailable.
+    Raises MissingColumn, NaiveTime, or BadData when a label has not exactly one of id and key.
     """
     now = clock()
     given = _required(frame, ["label"], model)
@@ -80,7 +114,7 @@ def append_labels(
     both = filled.filter(pl.col("prediction_id").is_null() == pl.col("key").is_null())
     if both.height:
         raise BadData(f"{both.height} labels have neither a prediction_id nor a key, or both. Give each exactly one.")
-    return _submit(spool, model, EntryKind.LABELS, _typed(filled, label_schema(signature)), caller_ids=True)
+    return _typed(filled, label_schema(signature))
 
 
 def _required(frame: pl.DataFrame, names: list[str], model: str) -> pl.DataFrame:

@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pilothouse.data.log.spool import BUSY_TIMEOUT_S, EntryKind, Format, connect
+from pilothouse.data.errors import DamagedFile
+from pilothouse.data.log.spool import BUSY_TIMEOUT_S, EntryKind, Format, connect, crc_of
 from pilothouse.data.sql import spool as sql
 
 WORTH_SHRINKING = 32 * 1024 * 1024
 """Free bytes of a spool file from which they are given back; less is soon used again."""
 
+ALTERED = "its checksum does not hold: it was altered after it was written"
+
+SPOOL = "spool"
+"""What DamagedFile calls the table of a spool file."""
+
 _FEW_BYTES = 1024 * 1024
 _SHRINK_WAIT_MS = 100
+_looked_over: set[tuple[int, int]] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """An entry as it stands in a spool, under its sequence number."""
+    """An entry as it stands in a spool, under its sequence number. `fault`: why it is not what was written, or None."""
 
     seq: int
     format: Format
     caller_ids: bool
     rows: int
     body: bytes
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """An entry that could not be read, and why; its bytes are kept in the spool."""
+
+    kind: EntryKind
+    rows: int
+    reason: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,24 +69,40 @@ class SpoolFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self.id: str = connection.execute(sql.ID).fetchone()[0]
+        with _telling_damage(path):
+            self.id: str = connection.execute(sql.ID).fetchone()[0]
 
     def waiting(self) -> set[tuple[str, EntryKind]]:
         """Models and kinds that have entries here."""
-        return {(model, EntryKind(kind)) for model, kind in self._connection.execute(sql.WAITING)}
+        return {(model, EntryKind(kind)) for model, kind in self._streams() if kind in set(EntryKind)}
+
+    def strays(self, models: Collection[str]) -> list[Stored]:
+        """Entries under none of `models` whose checksum says that they were not written so."""
+        streams = [(m, kind) for m, kind in self._streams() if m not in models or kind not in set(EntryKind)]
+        return [s for m, kind in streams for s in self._stored(m, kind, 0) if s.fault is not None]
 
     def read(self, model: str, kind: EntryKind, *, after: int | None, budget: Budget | None = None) -> list[Stored]:
-        """Entries with a sequence number above `after`, oldest first, until `budget` is used up."""
+        """Entries with a sequence number above `after`, oldest first, until `budget` is used up.
+
+        Raises DamagedFile when SQLite cannot make sense of the file.
+        """
         found: list[Stored] = []
-        cursor = self._connection.execute(sql.READ, (model, kind, after or 0))
-        for seq, format_, caller_ids, rows, body in cursor:
-            found.append(Stored(seq=seq, format=Format(format_), caller_ids=bool(caller_ids), rows=rows, body=body))
+        for stored in self._stored(model, kind, after or 0):
+            found.append(stored)
             if budget is not None:
                 budget = budget.without(found[-1:])
                 if not budget.left:
                     break
-        cursor.close()
         return found
+
+    def _stored(self, model: str, kind: str, after: int) -> Iterator[Stored]:
+        with _telling_damage(self.path), closing(self._connection.execute(sql.READ, (model, kind, after))) as cursor:
+            for seq, format_, caller_ids, rows, body, crc in cursor:
+                yield _checked(seq, model, kind, format_, caller_ids, rows, body, crc)
+
+    def _streams(self) -> list[tuple[str, str]]:
+        with _telling_damage(self.path):
+            return self._connection.execute(sql.WAITING).fetchall()
 
     def count(self, model: str, kind: EntryKind, *, after: int | None) -> int:
         """Rows (not entries) with a sequence number above `after`."""
@@ -81,11 +115,12 @@ class SpoolFile:
 
     def forget(self, model: str, kind: EntryKind, *, upto: int) -> None:
         """Delete entries up to and with `upto`. Only to be called when the table that holds them is on disk."""
-        self._connection.execute(sql.FORGET, (model, kind, upto))
+        with _telling_damage(self.path):
+            self._connection.execute(sql.FORGET, (model, kind, upto))
 
     def set_aside(self, seq: int, reason: str, now: datetime) -> None:
         """Move an entry that cannot be read out of the way, with the reason; its bytes are kept."""
-        with self._connection as connection:
+        with _telling_damage(self.path), self._connection as connection:
             connection.execute(sql.BEGIN)
             connection.execute(sql.SET_ASIDE, (reason, now.isoformat(), seq))
             connection.execute(sql.DROP, (seq,))
@@ -110,20 +145,80 @@ class SpoolFile:
         finally:
             self._connection.execute(sql.WAIT.format(milliseconds=int(BUSY_TIMEOUT_S * 1000)))
 
+    def listed_set_aside(self, model: str, limit: int = 100) -> list[SetAside]:
+        """The newest entries of `model` that could not be read."""
+        found = self._connection.execute(sql.LIST_SET_ASIDE, (model, limit))
+        return [
+            SetAside(kind=EntryKind(kind), rows=rows, reason=reason, at=datetime.fromisoformat(at))
+            for kind, rows, reason, at in found
+        ]
+
     def rows_set_aside(self, model: str) -> int:
         """Rows of `model` that stand here because they could not be read."""
         return int(self._connection.execute(sql.COUNT_SET_ASIDE, (model,)).fetchone()[0])
 
 
 @contextmanager
-def pending(folder: Path) -> Iterator[list[SpoolFile]]:
-    """All spool files of `folder`, opened for the length of the block."""
-    opened: list[tuple[Path, sqlite3.Connection]] = []
+def pending(folder: Path, *, left_out: list[DamagedFile] | None = None) -> Iterator[list[SpoolFile]]:
+    """All spool files of `folder`, opened for the length of the block.
+
+    left_out : takes the damage of files that cannot be read, which are then missing; without it DamagedFile is raised.
+    """
+    opened: list[sqlite3.Connection] = []
+    files = []
     try:
-        for path in sorted(folder.glob("*.sqlite")):
-            if not path.name.startswith("."):
-                opened.append((path, connect(path)))
-        yield [SpoolFile(path, connection) for path, connection in opened]
+        for path in sorted(path for path in folder.glob("*.sqlite") if not path.name.startswith(".")):
+            try:
+                with _telling_damage(path):
+                    opened.append(connect(path))
+                    # A text may have been altered into something that is none; its checksum will tell.
+                    opened[-1].text_factory = _any_text
+                    _check_once(path, opened[-1])
+                files.append(SpoolFile(path, opened[-1]))
+            except DamagedFile as damage:
+                if left_out is None:
+                    raise
+                left_out.append(damage)
+        yield files
     finally:
-        for _, connection in opened:
+        for connection in opened:
             connection.close()
+
+
+def _checked(
+    seq: int, model: str, kind: str, format_: str, caller_ids: int, rows: int, body: bytes, crc: int | None
+) -> Stored:
+    """The entry, with a fault when it is not what was written; its fields then are mere guesses, even in their type."""
+    try:
+        whole = crc is None or crc == crc_of(seq, model, kind, format_, bool(caller_ids), rows, body)
+    except (TypeError, ValueError):
+        whole = False
+    if whole:
+        return Stored(seq=seq, format=Format(format_), caller_ids=bool(caller_ids), rows=rows, body=body)
+    guessed = rows if isinstance(rows, int) else 1
+    return Stored(seq=seq, format=Format.JSON, caller_ids=False, rows=guessed, body=b"", fault=ALTERED)
+
+
+def _check_once(path: Path, connection: sqlite3.Connection) -> None:
+    """Let SQLite look over its pages when this process meets the file first: a lost page would be lost rows."""
+    status = path.stat()
+    if (identity := (status.st_dev, status.st_ino)) in _looked_over:
+        return
+    (said,) = connection.execute(sql.CHECK).fetchone()
+    if said != "ok":
+        raise DamagedFile(SPOOL, path.name, said)
+    _looked_over.add(identity)
+
+
+def _any_text(content: bytes) -> str:
+    return content.decode(errors="replace")
+
+
+@contextmanager
+def _telling_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DamagedFile(SPOOL, path.name, str(error)) from error

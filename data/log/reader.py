@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,9 @@ import polars as pl
 
 from pilothouse.data.errors import MissingColumn
 from pilothouse.data.log.decode import LabelDecoder, PredictionDecoder
+from pilothouse.data.log.entries import KeyPart
+from pilothouse.data.log.filters import Filter, condition
+from pilothouse.data.log.find import Place, Search, newest_rows
 from pilothouse.data.log.pending import pending
 from pilothouse.data.log.repeats import new_labels, new_predictions
 from pilothouse.data.log.schema import TRAFFIC, Role, prediction_schema
@@ -20,7 +23,7 @@ from pilothouse.data.policies import LabelPolicy, Silence
 from pilothouse.data.settings import Settings
 from pilothouse.data.signature import Signature
 from pilothouse.data.sql.duck import listed, quoted, statement
-from pilothouse.data.sql.labels import winning_labels
+from pilothouse.data.sql.labels import label_matches, winning_labels
 from pilothouse.data.windows import Clock, Window, as_utc, utc_now
 from pilothouse.data.workspace import Workspace
 
@@ -94,6 +97,47 @@ class PredictionLog:
             frame = query.ask(sql, _scope(window, versions, roles) | values)
         return self._with_silence(frame, known_at or self._clock()).drop("horizon_end")
 
+    def find(
+        self,
+        window: Window,
+        *,
+        limit: int,
+        filters: Sequence[Filter] = (),
+        id: str | None = None,
+        key: Mapping[str, KeyPart] | None = None,
+        before: Place | None = None,
+        roles: Iterable[Role] = TRAFFIC,
+    ) -> pl.DataFrame:
+        """The newest rows that meet every condition, newest first, as `labelled` gives them.
+
+        id, key : of one prediction, or of those whose business keys hold all pairs. before : only rows older than that.
+        A filter on the label speaks of labels that were told, not of what silence means. Raises BadFilter.
+        """
+        search = Search(
+            window=window,
+            limit=limit,
+            condition=condition(filters, self.signature),
+            roles=tuple(role.value for role in roles),
+            id=id,
+            key=key,
+            before=before,
+        )
+        # Labels first, as in `labelled`.
+        told, log = self._labels(), self._predictions()
+        rows = newest_rows(search, log, told, self.policy.horizon)
+        return self._with_silence(rows, self._clock()).drop("horizon_end")
+
+    def label_facts(self, window: Window) -> dict[str, int]:
+        """Of the labels recorded in `window`: told, unknown, late, conflicting, corrected; see label_facts.sql."""
+        told, log = self._labels(), self._predictions()
+        with Query(told, log) as query:
+            sql = statement("label_facts").format(
+                labels=query.relation("labels", told),
+                matches=f"({label_matches(query.relation('predictions', log), 'numbered')})",
+            )
+            values = {"start": window.start, "end": window.end, "horizon": self.policy.horizon}
+            return query.ask(sql, values).row(0, named=True)
+
     def count(self) -> int:
         """Rows of all roles and versions, sealed or not."""
         return int(self._extent()["rows"])
@@ -131,7 +175,7 @@ class PredictionLog:
             EntryKind.LABELS,
             label_folder(self._workspace, self.model, self.signature),
             LabelDecoder(self.signature),
-            new_labels,
+            new_labels(self._dedup_days),
         )
 
     def _extent(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def prediction_schema(signature: Signature) -> pa.Schema:
 
     Identity: (prediction_id, version, role); `model` is the table. `keys`: business keys as canonical JSON or null.
     `score`: probability of the positive class for a binary task, null otherwise.
+    `weight`: how many rows this one stands for where old rows were thinned to a sample; null for itself alone.
     `day`: the event day in UTC, the partition.
     """
     return pa.schema(
@@ -45,12 +46,13 @@ def prediction_schema(signature: Signature) -> pa.Schema:
             pa.field("role", pa.string(), nullable=False),
             pa.field("entity_id", pa.string()),
             pa.field("keys", pa.string()),
-            *(pa.field(f.column, f.arrow_type) for f in signature.features),
+            *(pa.field(f.column, f.arrow_type) for f in signature.columns),
             pa.field("prediction", signature.target.arrow_type),
             pa.field("score", pa.float64()),
             pa.field("latency_us", pa.int64()),
             pa.field("status", pa.string(), nullable=False),
             pa.field("caller", pa.string()),
+            pa.field("weight", pa.float64()),
             pa.field("spool", pa.string(), nullable=False),
             pa.field("day", pa.date32(), nullable=False),
         ]

@@ -52,7 +52,7 @@ def take_snapshot(
     batches = []
     for spool_id, entries in waiting:
         mark = folder.mark(spool_id) or 0
-        batches.append(decode(decoder, [e for e in entries if e.seq > mark], spool_id).table)
+        batches.append(decode(decoder, [e for e in entries if e.seq > mark and e.fault is None], spool_id).table)
     batch = pa.concat_tables([decode(decoder, [], "").table, *batches])
     return Snapshot(folder=folder, unsealed=new_rows(batch, folder))
 

@@ -13,6 +13,7 @@ import queue
 import sqlite3
 import threading
 import uuid
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from pilothouse.data.errors import LogUnavailable
+from pilothouse.data.log.room import Limits, Room
 from pilothouse.data.names import checked_name
+from pilothouse.data.settings import Settings
 from pilothouse.data.sql import spool as sql
 from pilothouse.data.store import fsync_folder
 
@@ -71,11 +74,23 @@ class _Waiting(NamedTuple):
     done: Future[None]
 
 
+def crc_of(seq: int, model: str, kind: str, format: str, caller_ids: bool, rows: int, body: bytes) -> int:
+    """The checksum of an entry: CRC-32 over all its fields, its number among them.
+
+    >>> crc_of(1, "m", "labels", "json", False, 1, b"{}") != crc_of(2, "m", "labels", "json", False, 1, b"{}")
+    True
+    """
+    return zlib.crc32(body, zlib.crc32(f"{seq}|{model}|{kind}|{format}|{caller_ids:d}|{rows}|".encode()))
+
+
 Connect = Callable[[Path, Durability], sqlite3.Connection]
 
 
 def connect(path: Path, durability: Durability = Durability.FULL) -> sqlite3.Connection:
-    """A connection to the spool file at `path`, which must exist, in autocommit mode."""
+    """A connection to the spool file at `path`, which must exist, in autocommit mode.
+
+    A file of before there were checksums is given the column for them.
+    """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
@@ -84,6 +99,8 @@ def connect(path: Path, durability: Durability = Durability.FULL) -> sqlite3.Con
         check_same_thread=False,
     )
     connection.execute(f"PRAGMA synchronous = {durability.synchronous}")
+    if not connection.execute(sql.HAS_CRC).fetchone()[0]:
+        connection.execute(sql.ADD_CRC)
     return connection
 
 
@@ -93,13 +110,17 @@ class Spool:
     Not to be shared over a fork. `lost_rows` counts rows accepted under `async` durability that the disk then refused.
     """
 
-    def __init__(self, path: Path, lock: IO[bytes], durability: Durability, connect: Connect = connect) -> None:
+    def __init__(
+        self, path: Path, lock: IO[bytes], durability: Durability, limits: Limits, connect: Connect = connect
+    ) -> None:
         self.path = path
         self.durability = durability
         self.lost_rows = 0
         self._lock = lock
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
+        self._last = 0
+        self._room = Room(path, limits)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
@@ -107,7 +128,15 @@ class Spool:
         self._thread.start()
 
     @classmethod
-    def open(cls, folder: Path, kind: str, durability: str = "full", *, connect: Connect = connect) -> Spool:
+    def open(
+        cls,
+        folder: Path,
+        kind: str,
+        durability: str = "full",
+        *,
+        limits: Limits | None = None,
+        connect: Connect = connect,
+    ) -> Spool:
         """Take the first free slot `<kind>-<n>.sqlite` in `folder`; a slot whose process has died is free.
 
         Raises LogUnavailable when the file cannot be made.
@@ -122,19 +151,24 @@ class Spool:
                 except (OSError, sqlite3.Error) as error:
                     lock.close()
                     raise LogUnavailable(f"{path.name}: {error}") from error
-                return cls(path, lock, Durability(durability), connect)
+                return cls(path, lock, Durability(durability), limits or Limits.of(Settings()), connect)
         raise LogUnavailable(f"all {_SLOTS} slots of {folder} are taken")
 
     def submit(self, entry: Entry) -> Future[None]:
         """Hand `entry` to the writer. The future resolves once it is committed (at once for `async`).
 
-        It carries LogUnavailable when the entry was not written.
+        It carries LogUnavailable when the entry was not written, LogBusy when too much waits already, and DiskFull
+        when too little of the disk is free; for these two the same call works later.
         """
         done: Future[None] = Future()
         with self._gate:
             if self._closed:
                 done.set_exception(LogUnavailable("the spool is closed"))
                 return done
+            if (refusal := self._room.refusal(entry.rows, len(entry.body))) is not None:
+                done.set_exception(refusal)
+                return done
+            self._room.take(entry.rows, len(entry.body))
             if self.durability is Durability.ASYNC:
                 # Before the writer may see it: both would settle the future, and the second to do so fails.
                 done.set_result(None)
@@ -142,7 +176,7 @@ class Spool:
         return done
 
     def append(self, entry: Entry) -> None:
-        """Write `entry` and wait until it is committed. Raises LogUnavailable."""
+        """Write `entry` and wait until it is committed. Raises LogUnavailable, LogBusy and DiskFull."""
         self.submit(entry).result()
 
     def close(self) -> None:
@@ -187,6 +221,8 @@ class Spool:
             self._disconnect()
             self._refuse(group, error)
             return
+        finally:
+            self._give_back(group)
         for waiting in group:
             if not waiting.done.done():
                 waiting.done.set_result(None)
@@ -194,11 +230,16 @@ class Spool:
     def _write(self, entries: Sequence[Entry]) -> None:
         if self._connection is None:
             self._connection = self._connect(self.path, self.durability)
+            self._last = self._connection.execute(sql.LAST).fetchone()[0]
         self._connection.execute(sql.BEGIN)
-        self._connection.executemany(
-            sql.INSERT, ((e.model, e.kind, e.format, e.caller_ids, e.rows, e.body) for e in entries)
-        )
+        self._connection.executemany(sql.INSERT, (_row(self._last + n, e) for n, e in enumerate(entries, start=1)))
         self._connection.commit()
+        self._last += len(entries)
+
+    def _give_back(self, group: Sequence[_Waiting]) -> None:
+        with self._gate:
+            for waiting in group:
+                self._room.give_back(waiting.entry.rows, len(waiting.entry.body))
 
     def _refuse(self, group: Sequence[_Waiting], error: Exception) -> None:
         refusal = LogUnavailable(f"{self.path.name}: {error}")
@@ -227,6 +268,11 @@ def _locked(path: Path) -> IO[bytes] | None:
         file.close()
         return None
     return file
+
+
+def _row(seq: int, entry: Entry) -> tuple[object, ...]:
+    fields = (seq, entry.model, entry.kind.value, entry.format.value, entry.caller_ids, entry.rows, entry.body)
+    return (*fields, crc_of(*fields))
 
 
 def _make(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.log.schema import label_schema, prediction_schema
 from pilothouse.data.signature import Kind, Signature
@@ -11,24 +13,36 @@ CROWDED = 24
 """Files in one day above which `compact_log` merges them."""
 
 
-def prediction_folder(workspace: Workspace, model: str, signature: Signature) -> DeltaFolder:
+def _no_crash(point: str) -> None:
+    """Where nothing is to die."""
+
+
+def prediction_folder(
+    workspace: Workspace, model: str, signature: Signature, *, crash: Callable[[str], None] = _no_crash
+) -> DeltaFolder:
     """The predictions of `model`, partitioned by the day of the event."""
-    categories = [f.column for f in signature.features if f.kind is Kind.CATEGORY]
+    categories = [c.column for c in signature.columns if c.kind is Kind.CATEGORY]
     return DeltaFolder(
         workspace.predictions(model),
         prediction_schema(signature),
         ("day",),
         dictionaries=["role", "status", "caller", "spool", *_category_target(signature, "prediction"), *categories],
+        looked_up=["prediction_id"],
+        crash=crash,
     )
 
 
-def label_folder(workspace: Workspace, model: str, signature: Signature) -> DeltaFolder:
+def label_folder(
+    workspace: Workspace, model: str, signature: Signature, *, crash: Callable[[str], None] = _no_crash
+) -> DeltaFolder:
     """The labels of `model`, partitioned by the day they were recorded."""
     return DeltaFolder(
         workspace.labels(model),
         label_schema(signature),
         ("day",),
         dictionaries=["source", "spool", *_category_target(signature, "label")],
+        looked_up=["prediction_id"],
+        crash=crash,
     )
 
 

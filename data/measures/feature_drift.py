@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
 from pilothouse.data.history.results import FeatureDrift, State
@@ -22,21 +25,39 @@ from pilothouse.data.rollups.profile import FeatureProfile
 _RULE = DriftRule()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A window's rows: all of them, those with a value, and those whose value is new (None: it cannot be told)."""
+
+    rows: int
+    present: int
+    new: int | None
+
+
 def measure_drift(feature: FeatureProfile, counts: Counts, sums: Floats, rule: DriftRule = _RULE) -> FeatureDrift:
     """Drift of a window against the reference.
 
     counts, sums : int64 and float64, shape (slots,): the window's rows and their values, by slot of the feature's bins.
     """
-    rows, present = int(counts.sum()), int(counts[:-1].sum())
-    missing = float(counts[-1] / rows) if rows else None
-    silence = _why_silent(feature, counts)
-    measured = {} if silence else _measures(feature, counts, sums)
-    state, reason = _state(feature, measured.get("psi"), missing, silence, rows, rule)
-    new = counts[feature.bins.new] / present if isinstance(feature.bins, CategoryBins) and present else None
+    new = int(counts[feature.bins.new]) if isinstance(feature.bins, CategoryBins) else None
+    seen = Seen(rows=int(counts.sum()), present=int(counts[:-1].sum()), new=None if _cannot_tell_new(feature) else new)
+    silence = why_silent(feature.grouped(feature.counts), seen)
+    return describe(feature, seen, {} if silence else _measures(feature, counts, sums), silence, rule)
+
+
+def describe(
+    feature: FeatureProfile, seen: Seen, measured: Mapping[str, float | None], silence: str, rule: DriftRule = _RULE
+) -> FeatureDrift:
+    """What was measured, with the state it means and the sentence that says why.
+
+    measured : psi, jensen_shannon, ks, ks_p, wasserstein, those that could be said. silence : why none could.
+    """
+    missing = (seen.rows - seen.present) / seen.rows if seen.rows else None
+    state, reason = _state(feature, measured.get("psi"), missing, silence, seen.rows, rule)
     return FeatureDrift(
         name=feature.name,
         kind=feature.kind,
-        rows=rows,
+        rows=seen.rows,
         psi=measured.get("psi"),
         ks=measured.get("ks"),
         ks_p=measured.get("ks_p"),
@@ -44,7 +65,7 @@ def measure_drift(feature: FeatureProfile, counts: Counts, sums: Floats, rule: D
         jensen_shannon=measured.get("jensen_shannon"),
         missing=missing,
         reference_missing=feature.missing,
-        new_share=None if new is None or _cannot_tell_new(feature) else float(new),
+        new_share=None if seen.new is None or not seen.present else seen.new / seen.present,
         impact=None,
         state=state,
         reason=reason,
@@ -53,22 +74,21 @@ def measure_drift(feature: FeatureProfile, counts: Counts, sums: Floats, rule: D
 
 def measure_psi(feature: FeatureProfile, counts: Counts) -> float | None:
     """PSI alone, or None where `measure_drift` would not say it either."""
-    if _why_silent(feature, counts):
-        return None
-    return psi(feature.grouped(feature.counts), feature.grouped(counts))
+    reference = feature.grouped(feature.counts)
+    seen = Seen(rows=int(counts.sum()), present=int(counts[:-1].sum()), new=None)
+    return None if why_silent(reference, seen) else psi(reference, feature.grouped(counts))
 
 
-def _why_silent(feature: FeatureProfile, counts: Counts) -> str:
-    """Why nothing can be said of the distribution; empty when it can."""
-    rows, present = int(counts.sum()), int(counts[:-1].sum())
-    if rows == 0:
+def why_silent(reference: Counts, seen: Seen) -> str:
+    """Why nothing can be said of the distribution; empty when it can. reference : its rows by bin of PSI."""
+    if seen.rows == 0:
         return "no rows in this window"
-    if feature.counts[:-1].sum() == 0:
+    if reference.sum() == 0:
         return "every value is missing in the reference, so there is nothing to compare with"
-    if present == 0:
-        return f"every value of {rows:,} rows is missing"
-    needed = rows_needed(int((feature.grouped(feature.counts) > 0).sum()))
-    return f"too few rows: {present:,}; {needed:,} would do" if present < needed else ""
+    if seen.present == 0:
+        return f"every value of {seen.rows:,} rows is missing"
+    needed = rows_needed(int((reference > 0).sum()))
+    return f"too few rows: {seen.present:,}; {needed:,} would do" if seen.present < needed else ""
 
 
 def _measures(feature: FeatureProfile, counts: Counts, sums: Floats) -> dict[str, float | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import auc_band, auc_with_variance, normal, wilson
 from pilothouse.data.measures.outcomes import Outcomes, Sums
-from pilothouse.data.signature import Task
 
 METRICS = ("roc_auc", "log_loss", "brier", "positive_rate", "mean_score")
 
@@ -22,12 +21,6 @@ def measure_performance(outcomes: Outcomes) -> dict[str, Metric]:
         "positive_rate": positive_rate(outcomes),
         "mean_score": _mean(outcomes.score, outcomes),
     }
-
-
-def unmeasured(task: Task) -> dict[str, Metric]:
-    """The metrics of a task that is logged and watched for drift, but not yet judged."""
-    reason = f"performance of {task} models is not measured yet; drift and traffic are"
-    return {"performance": Metric(value=None, reason=reason)}
 
 
 def roc_auc(outcomes: Outcomes) -> Metric:

@@ -14,8 +14,10 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from pilothouse.data.rollups.source import Source, Split, files_holding
+from pilothouse.data.signature import Signature
 from pilothouse.data.sql.duck import connect, statement
 from pilothouse.data.sql.labels import label_matches
 from pilothouse.data.windows import Window
@@ -30,7 +32,7 @@ class _Taken:
     none: str
 
 
-_ASKED = _Taken("asked", 'prediction_id, version, role, "at", logged_at, score, keys', "no_predictions")
+_ASKED = _Taken("asked", 'prediction_id, version, role, "at", logged_at, prediction, score, keys', "no_predictions")
 _TOLD = _Taken("told", "prediction_id, key, label, observed_at, recorded_at", "no_labels")
 _MANY_IDS = 50_000
 """Ids above which every file holds some of them, and looking for those that do not is a waste."""
@@ -38,7 +40,9 @@ _SHARED_ID = "prediction_id IN (SELECT prediction_id FROM"
 
 
 def changed_outcomes(source: Source, predictions: Split, labels: Split, zone: str) -> pl.DataFrame:
-    """Contributions (at, version, role, score, label, recorded, sign) of what came; see contributions.sql."""
+    """Contributions (at, version, role, prediction, score, label, recorded, sign) of what came; see contributions.sql."""
+    if not labels.old and not labels.new:
+        return _no_change(source.signature)
     with _desk(source) as desk:
         desk.ask_of(predictions.new)
         desk.hear([*labels.old, *labels.new])
@@ -161,6 +165,22 @@ class _Desk:
 def _desk(source: Source) -> Iterator[_Desk]:
     with connect([source.predictions.path, source.labels.path]) as duck:
         yield _Desk(source, duck)
+
+
+def _no_change(signature: Signature) -> pl.DataFrame:
+    target = pl.Series(pa.nulls(0, signature.target.arrow_type)).dtype
+    return pl.DataFrame(
+        schema={
+            "at": pl.Datetime("us", "UTC"),
+            "version": pl.Int64,
+            "role": pl.String,
+            "prediction": target,
+            "score": pl.Float64,
+            "label": target,
+            "recorded": pl.Date,
+            "sign": pl.Int8,
+        }
+    )
 
 
 def _made(span: Window | None) -> str:

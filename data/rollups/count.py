@@ -1,43 +1,30 @@
-"""From rows to roll-up rows: pure, and the same for the fold, a rebuild and the scan of a ragged end."""
+"""From rows to roll-up rows: pure, and the same for the fold, an import, a rebuild and the scan of a ragged end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pilothouse.data.log.schema import Status
-from pilothouse.data.rollups.bins import (
-    LATENCY_SLOTS,
-    Floats,
-    Ints,
-    NumberBins,
-    latency_slots,
-    numbers,
-    tally,
-)
-from pilothouse.data.rollups.profile import FeatureProfile, Profile
-from pilothouse.data.rollups.schema import KEYS, SUMS, Part, Tier, bucket_of, day_of, no_rows, period_of
+from pilothouse.data.rollups.bins import LATENCY_SLOTS, Bins, Floats, Ints, NumberBins, latency_slots
+from pilothouse.data.rollups.groups import dictionary, group_rows
+from pilothouse.data.rollups.profile import Profile
+from pilothouse.data.rollups.schema import ROLLUP_SCHEMA, Part, Tier, opened, period
 
-_GROUP = ("tier", "period", "bucket", "version", "role", "recorded")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Coded:
-    """One measured column: codes, weights of shape (rows,); weights None: counts alone."""
-
-    part: Part
-    feature: str
-    slots: int
-    codes: Ints
-    weights: Floats | None = None
-
-    def where(self, kept: npt.NDArray[np.bool_]) -> _Coded:
-        return replace(self, codes=self.codes[kept], weights=None if self.weights is None else self.weights[kept])
+Values = npt.NDArray[Any]
+"""Numbers as float64, or categories as their slots."""
+_CHUNK = 1 << 15
+"""Rows counted at a time: codes, values and counts of a column meet in the cache, and no page of memory is new."""
+_KEPT_CELLS = 1 << 24
+"""Counters kept in memory before they are written out as rows: 256 MB with their sums."""
 
 
 def count_rows(
@@ -48,16 +35,11 @@ def count_rows(
     rows : predictions with at, logged_at, version, role, status, score, latency_us and x_<feature>; a feature without a
     column counts as missing. hours_from : hours are counted for rows since then, None for none. days : whether days are.
     """
-    answered = rows.filter(pl.col("status") == Status.OK)
-    coded = list(_coded(answered, profile))
-    parts = [no_rows()]
-    if days:
-        parts += [_volume(rows, Tier.DAY, zone), *_tallied(answered, coded, Tier.DAY, zone)]
-    if hours_from is not None:
-        kept = (answered["at"] >= hours_from).to_numpy()
-        parts.append(_volume(rows.filter(pl.col("at") >= hours_from), Tier.HOUR, zone))
-        parts += _tallied(answered.filter(kept), [column.where(kept) for column in coded], Tier.HOUR, zone)
-    return pl.concat(parts)
+    counting = Counting(profile, zone, hours_from)
+    for batch in rows.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks().to_batches():
+        counting.add(batch)
+    found = pl.DataFrame(counting.table())
+    return opened(found if days else found.filter(pl.col("tier") == Tier.HOUR))
 
 
 def columns_counted(profile: Profile) -> list[str]:
@@ -67,81 +49,226 @@ def columns_counted(profile: Profile) -> list[str]:
     ]
 
 
-def _coded(rows: pl.DataFrame, profile: Profile) -> Iterator[_Coded]:
-    for feature in profile.features.values():
-        column = rows[f"x_{feature.name}"] if f"x_{feature.name}" in rows.columns else _nothing(rows.height)
-        yield _coded_feature(Part.FEATURE, feature, column)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """A measured column, and where its slots stand among those of all columns. source : None for volume.
+
+    bins : None for latency and volume.
+    """
+
+    part: Part
+    feature: str
+    source: str | None
+    first: int
+    slots: int
+    bins: Bins | None = None
+
+    @property
+    def places(self) -> slice:
+        return slice(self.first, self.first + self.slots)
+
+
+class Counting:
+    """Counters of all columns by group, to which batches of rows are added.
+
+    Not for two threads at once; two of them may count at the same time, and their rows add up.
+    """
+
+    def __init__(self, profile: Profile, zone: str, hours_from: datetime | None) -> None:
+        self._zone, self._hours_from = zone, hours_from
+        self._columns = _columns(profile)
+        self._width = self._columns[-1].places.stop
+        self._written: list[pa.Table] = []
+        self.counted = 0
+        self._clear()
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Count `rows`, in which a feature may be of any type that a dictionary can hold, or absent."""
+        if rows.num_rows == 0:
+            return
+        self.counted += rows.num_rows
+        groups = group_rows(rows, self._zone, self._hours_from)
+        at = self._places(groups.keys)[groups.of]
+        answered = pc.equal(rows["status"], Status.OK.value)
+        if not pc.all(answered).as_py():
+            ok = pl.Series(answered).to_numpy()
+            self._counts[:, _ERRORS] += np.bincount(at[~ok], minlength=len(self._counts))
+            rows, at = rows.filter(answered), at[ok]
+        self._counts[:, _ANSWERS] += np.bincount(at, minlength=len(self._counts))
+        self._add_answered(rows, at)
+        if len(self._place_of) * self._width > _KEPT_CELLS:
+            self._written.append(self._unwritten())
+            self._clear()
+
+    def table(self) -> pa.Table:
+        """What has been counted, as roll-ups store it."""
+        return pa.concat_tables([*self._written, self._unwritten()])
+
+    def _clear(self) -> None:
+        self._place_of: dict[tuple[Any, ...], int] = {}
+        self._counts: Ints = np.zeros((0, self._width), np.int64)
+        self._sums: Floats = np.zeros((0, self._width))
+
+    def _places(self, keys: pl.DataFrame) -> Ints:
+        """Where the counters of each group stand; new groups get new ones, in the order of time."""
+        for key in keys.rows():
+            self._place_of.setdefault(key, len(self._place_of))
+        if len(self._place_of) > len(self._counts):
+            room = 2 * len(self._place_of)
+            self._counts, self._sums = _enlarged(self._counts, room), _enlarged(self._sums, room)
+        return np.array([self._place_of[key] for key in keys.rows()], np.int64)
+
+    def _add_answered(self, rows: pa.RecordBatch, at: Ints) -> None:
+        measured = [(column, values) for column in self._columns if (values := _values(rows, column)) is not None]
+        for chunk in _chunks(at):
+            near = at[chunk]
+            first = int(near.min())
+            span = slice(first, int(near.max()) + 1)
+            for column, values in measured:
+                self._tally(column, values[chunk], span, near - first)
+
+    def _tally(self, column: _Column, some: Values, span: slice, group: Ints) -> None:
+        weights = None
+        slots: Values = some
+        if isinstance(column.bins, NumberBins):
+            slots, weights = column.bins.slots_of(some), column.bins.weights_of(some)
+        elif column.bins is None:
+            timed = ~np.isnan(some)
+            slots, group = latency_slots(some[timed]), group[timed]
+        cells = group * column.slots + slots
+        shape = (span.stop - span.start, column.slots)
+        size = shape[0] * shape[1]
+        self._counts[span, column.places] += np.bincount(cells, minlength=size).reshape(shape)
+        if weights is not None:
+            self._sums[span, column.places] += np.bincount(cells, weights, minlength=size).reshape(shape)
+
+    def _unwritten(self) -> pa.Table:
+        keys = pl.DataFrame(list(self._place_of), schema=_KEY_TYPES, orient="row").with_row_index("place")
+        return pa.concat_tables(
+            self._tier(keys.filter(pl.col(bucket).is_not_null()), tier, bucket)
+            for tier, bucket in ((Tier.DAY, "day"), (Tier.HOUR, "hour"))
+        )
+
+    def _tier(self, keys: pl.DataFrame, tier: Tier, bucket: str) -> pa.Table:
+        """The histograms of one tier; groups that share its key are added up."""
+        named = keys.select(
+            "place", pl.lit(tier.value).alias("tier"), period(pl.col(bucket), tier, self._zone),
+            pl.col(bucket).alias("bucket"), "version", "role", "recorded",
+        ).sort("bucket", "version", "role", "recorded", "place")  # fmt: skip
+        shared = named.drop("place")
+        first = np.flatnonzero(
+            shared.with_columns(pl.struct(pl.all()).rle_id().alias("run"))["run"].diff().fill_null(1)
+        )
+        places = named["place"].to_numpy()
+        return self._histograms(shared[first], _summed(self._counts, places, first), _summed(self._sums, places, first))
+
+    def _histograms(self, keys: pl.DataFrame, counts: Ints, sums: Floats) -> pa.Table:
+        """One row for each key and column that has been seen with it.
+
+        keys : one row a group. counts, sums : shape (groups, slots of all columns).
+        """
+        firsts = np.array([column.first for column in self._columns])
+        column_of = np.repeat(np.arange(len(firsts)), [column.slots for column in self._columns])
+        filled = np.flatnonzero(counts)
+        group, place = np.divmod(filled, self._width)
+        column = column_of[place]
+        lengths = np.bincount(group * len(firsts) + column, minlength=keys.height * len(firsts))
+        group_of, of = np.divmod(np.flatnonzero(lengths), len(firsts))
+        ends = pa.array(np.append(0, np.cumsum(lengths[lengths > 0])), pa.int32())
+        lists = {
+            "bin": pa.array(place - firsts[column], pa.int32()),
+            "n": pa.array(counts.ravel()[filled]),
+            "s": pa.array(sums.ravel()[filled]),
+            "s2": pa.array(np.zeros(len(filled))),
+        }
+        named = pl.DataFrame(
+            {"part": [c.part.value for c in self._columns], "feature": [c.feature for c in self._columns]}
+        )
+        rows = pl.concat([keys[group_of], named[of]], how="horizontal").with_columns(
+            pl.lit(None, pl.Int32).alias("label")
+        )
+        held = rows.to_arrow()
+        arrays = [
+            pa.ListArray.from_arrays(ends, lists[field.name])
+            if field.name in lists
+            else held[field.name].cast(field.type)
+            for field in ROLLUP_SCHEMA
+        ]
+        return pa.table(arrays, schema=ROLLUP_SCHEMA)
+
+
+_ANSWERS, _ERRORS = 0, 1
+"""Places of the counters of volume."""
+_KEY_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "day": pl.Datetime("us", "UTC"),
+    "hour": pl.Datetime("us", "UTC"),
+    "version": pl.Int64,
+    "role": pl.String,
+    "recorded": pl.Date,
+}
+
+
+def _columns(profile: Profile) -> list[_Column]:
+    # The first two stand at _ANSWERS and _ERRORS.
+    found = [
+        _Column(part=Part.VOLUME, feature=status.value, source=None, first=place, slots=1)
+        for place, status in enumerate((Status.OK, Status.ERROR))
+    ]
+    measured = [(Part.FEATURE, f.name, f"x_{f.name}", f.bins) for f in profile.features.values()]
     if profile.score is not None:
-        yield _coded_feature(Part.SCORE, profile.score, rows["score"])
-    latency = numbers(rows["latency_us"])
-    # A row scored in bulk has no latency of its own: it goes to a slot past the last, which is not kept.
-    codes = np.where(np.isnan(latency), LATENCY_SLOTS, latency_slots(np.nan_to_num(latency)))
-    yield _Coded(part=Part.LATENCY, feature="", slots=LATENCY_SLOTS + 1, codes=codes)
+        measured.append((Part.SCORE, profile.score.name, "score", profile.score.bins))
+    first = len(found)
+    for part, feature, source, bins in measured:
+        found.append(_Column(part=part, feature=feature, source=source, first=first, slots=bins.slots, bins=bins))
+        first += bins.slots
+    return [*found, _Column(part=Part.LATENCY, feature="", source="latency_us", first=first, slots=LATENCY_SLOTS)]
 
 
-def _coded_feature(part: Part, feature: FeatureProfile, column: pl.Series) -> _Coded:
-    bins = feature.bins
-    weights = bins.weights(column) if isinstance(bins, NumberBins) else None
-    return _Coded(part=part, feature=feature.name, slots=bins.slots, codes=bins.codes(column), weights=weights)
+def _values(rows: pa.RecordBatch, column: _Column) -> Values | None:
+    """Numbers with NaN for missing ones, slots of a category, or None where there is nothing to count."""
+    if column.source is None:
+        return None
+    known = rows[column.source] if column.source in rows.schema.names else None
+    if known is not None and pa.types.is_null(known.type):
+        known = None
+    if column.bins is None:
+        return None if known is None or known.null_count == len(known) else _floats(known)
+    if isinstance(column.bins, NumberBins):
+        return np.full(rows.num_rows, np.nan) if known is None else _floats(known)
+    if known is None:
+        return np.full(rows.num_rows, column.bins.missing, np.uint8)
+    coded = dictionary(known)
+    names = [_text(value) for value in coded.dictionary.to_pylist()]
+    slot_of = np.append(column.bins.slots_of(names), np.uint8(column.bins.missing))
+    slots: Values = slot_of[pl.Series(pc.fill_null(coded.indices, len(names))).to_numpy()]
+    return slots
 
 
-def _nothing(rows: int) -> pl.Series:
-    return pl.Series("value", [None] * rows, pl.Float64)
+def _floats(column: pa.Array) -> Floats:
+    values: Floats = pl.Series(pc.cast(column, pa.float64())).to_numpy()
+    return np.ascontiguousarray(values)
 
 
-def _keyed(rows: pl.DataFrame, tier: Tier, zone: str) -> pl.DataFrame:
-    return rows.select(
-        pl.lit(tier.value).alias("tier"),
-        period_of(tier, zone),
-        bucket_of(tier, zone),
-        pl.col("version"),
-        pl.col("role"),
-        day_of("logged_at", zone).alias("recorded"),
-        pl.col("status"),
-    )
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _volume(rows: pl.DataFrame, tier: Tier, zone: str) -> pl.DataFrame:
-    counted = _keyed(rows, tier, zone).group_by(*_GROUP, "status").agg(pl.len().cast(pl.Int64).alias("n"))
-    return _long(
-        counted.rename({"status": "feature"}),
-        part=pl.lit(Part.VOLUME.value),
-        bin=pl.lit(0, pl.Int32),
-        s=pl.lit(0.0),
-        s2=pl.lit(0.0),
-    )
+def _chunks(at: Ints) -> Iterator[slice]:
+    """Chunks that fit the cache; one alone where groups alternate so much that counting by chunk would cost more."""
+    mixed = len(at) > 0 and int(at[:_CHUNK].max()) - int(at[:_CHUNK].min()) > _CHUNK // 256
+    step = len(at) if mixed else _CHUNK
+    return (slice(start, start + step) for start in range(0, len(at), max(step, 1)))
 
 
-def _tallied(rows: pl.DataFrame, coded: list[_Coded], tier: Tier, zone: str) -> Iterator[pl.DataFrame]:
-    if rows.height == 0:
-        return
-    keyed = _keyed(rows, tier, zone)
-    groups = keyed.select(_GROUP).unique(maintain_order=True).with_row_index("group")
-    group_of = keyed.join(groups, on=list(_GROUP), how="left", maintain_order="left")["group"]
-    codes_of_group = group_of.cast(pl.Int64).to_numpy()
-    for column in coded:
-        yield _one_column(column, groups, codes_of_group)
+def _enlarged(kept: Any, room: int) -> Any:
+    """`kept` with more rows of zeros, which take no memory until they are used."""
+    larger = np.zeros((room, kept.shape[1]), kept.dtype)
+    larger[: len(kept)] = kept
+    return larger
 
 
-def _one_column(column: _Coded, groups: pl.DataFrame, group_of: Ints) -> pl.DataFrame:
-    counts = tally(column.codes, column.slots, group_of, groups.height)
-    if column.part is Part.LATENCY:
-        counts = counts[:, :LATENCY_SLOTS]
-    group, slot = np.nonzero(counts)
-    sums = np.zeros(len(group))
-    if column.weights is not None:
-        sums = tally(column.codes, column.slots, group_of, groups.height, column.weights)[group, slot]
-    return _long(
-        groups[group].with_columns(
-            pl.Series("bin", slot, pl.Int32),
-            pl.Series("n", counts[group, slot], pl.Float64).cast(pl.Int64),
-            pl.Series("s", sums, pl.Float64),
-        ),
-        part=pl.lit(column.part.value),
-        feature=pl.lit(column.feature),
-        s2=pl.lit(0.0),
-    )
-
-
-def _long(rows: pl.DataFrame, **constants: pl.Expr) -> pl.DataFrame:
-    return rows.with_columns(label=pl.lit(None, pl.Int8), **constants).select(*KEYS, *SUMS)
+def _summed(kept: Any, places: npt.NDArray[np.uint32], firsts: Ints) -> Any:
+    """Rows of `kept` at `places`, added up from each of `firsts` to the next."""
+    in_order = bool((places == np.arange(len(places))).all())
+    rows = kept[: len(places)] if in_order else kept[places]
+    return rows if len(firsts) == len(rows) else np.add.reduceat(rows, firsts, axis=0)

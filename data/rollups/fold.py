@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
-import polars as pl
+import pyarrow as pa
 
 from pilothouse.data.errors import CommitsGone
 from pilothouse.data.policies import LabelPolicy
 from pilothouse.data.rollups.contributions import changed_outcomes
-from pilothouse.data.rollups.count import columns_counted, count_rows
+from pilothouse.data.rollups.count import Counting, columns_counted
+from pilothouse.data.rollups.gaps import with_kept_days
 from pilothouse.data.rollups.outcomes import count_outcomes
 from pilothouse.data.rollups.profile import Profile
-from pilothouse.data.rollups.schema import added_up, to_arrow
-from pilothouse.data.rollups.source import Source, batches, split_files
-from pilothouse.data.rollups.store import Cursor, replace_rows, rollup_folder, zone_number
+from pilothouse.data.rollups.schema import ROLLUP_SCHEMA, to_arrow
+from pilothouse.data.rollups.source import Source, record_batches, split_files
+from pilothouse.data.rollups.store import Cursor, drop_other_form, replace_rows, rollup_folder, zone_number
 from pilothouse.data.settings import Settings
 from pilothouse.data.signature import Signature
 from pilothouse.data.windows import Clock, utc_now
@@ -38,6 +39,15 @@ class FoldReport:
     rebuilt: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Data files of the prediction table whose `rows` rows were counted while they were written, and their roll-ups."""
+
+    files: frozenset[str] = frozenset()
+    rows: int = 0
+    table: pa.Table = field(default_factory=ROLLUP_SCHEMA.empty_table)
+
+
 def fold(
     workspace: Workspace,
     model: str,
@@ -46,6 +56,7 @@ def fold(
     policy: LabelPolicy,
     settings: Settings,
     *,
+    counted: Counted | None = None,
     clock: Clock = utc_now,
     crash: Callable[[str], None] = lambda point: None,
 ) -> FoldReport:
@@ -53,25 +64,25 @@ def fold(
 
     To be called under the model's lease; a second folder at the same moment raises CommitConflict and changes nothing.
     Where the log no longer knows what came since (a worker that stood still for hours), or the business zone is another
-    now, all is counted anew.
+    now, all is counted anew. counted : what need not be read again.
     """
     # The roll-ups are opened before the log, so the log is never behind the cursor, and a fold in between is noticed.
     folder = rollup_folder(workspace, model)
-    cursor, before = Cursor.of(folder), folder.version
+    cursor = Cursor.of(folder)
     if not cursor.counted_in(settings.time_zone):
+        drop_other_form(folder)
         return rebuild(workspace, model, signature, profile, policy, settings, clock=clock, crash=crash)
     source = Source.open(workspace, model, signature, policy)
     reached = _reached(source, cursor, settings, clock)
     if (cursor.predictions, cursor.labels) == (reached.predictions, reached.labels):
         return FoldReport()
     try:
-        rows, report = _changes(source, cursor, reached, profile, settings)
+        rows, report = _changes(source, cursor, reached, profile, settings, counted or Counted())
     except CommitsGone:
         return rebuild(workspace, model, signature, profile, policy, settings, clock=clock, crash=crash)
     crash("fold:computed")
-    folder.append(to_arrow(rows), reached.marks())
+    folder.append(rows, reached.marks())
     crash("fold:appended")
-    folder.sync_since(before)
     return report
 
 
@@ -86,45 +97,52 @@ def rebuild(
     clock: Clock = utc_now,
     crash: Callable[[str], None] = lambda point: None,
 ) -> FoldReport:
-    """Count the whole log anew and put that in the place of the roll-ups, in one commit. The figures do not change."""
+    """Count the whole log anew and put that in the place of the roll-ups, in one commit. The figures do not change.
+
+    Days of which the log has lost rows on purpose keep the roll-ups they have: see gaps.py.
+    """
     folder = rollup_folder(workspace, model)
-    before = folder.version
     source = Source.open(workspace, model, signature, policy)
-    reached = _reached(source, _NOTHING, settings, clock)
-    rows, report = _changes(source, _NOTHING, reached, profile, settings)
+    reached = _reached(source, replace(_NOTHING, generation=Cursor.of(folder).generation + 1), settings, clock)
+    rows, report = _changes(source, _NOTHING, reached, profile, settings, Counted())
     crash("rebuild:computed")
-    replace_rows(folder, rows, None, reached.marks())
+    replace_rows(folder, with_kept_days(folder, rows, settings.time_zone), None, reached.marks())
     crash("rebuild:replaced")
-    folder.sync_since(before)
     return replace(report, rebuilt=True)
 
 
 def _changes(
-    source: Source, cursor: Cursor, reached: Cursor, profile: Profile, settings: Settings
-) -> tuple[pl.DataFrame, FoldReport]:
-    zone, hours_from = settings.time_zone, reached.hours_since(settings.zone)
+    source: Source, cursor: Cursor, reached: Cursor, profile: Profile, settings: Settings, counted: Counted
+) -> tuple[pa.Table, FoldReport]:
+    zone, since = settings.time_zone, reached.hours_since(settings.zone)
     predictions = split_files(source.predictions, cursor.predictions)
     labels = split_files(source.labels, cursor.labels)
     outcomes = changed_outcomes(source, predictions, labels, zone)
-    parts = [count_outcomes(outcomes, source.signature, zone, hours_from)]
-    counted = 0
-    for batch in batches(predictions.new, columns_counted(profile), source.predictions.schema):
-        parts.append(count_rows(batch, profile, zone, hours_from))
-        counted += batch.height
-    rows = added_up(pl.concat(parts))
-    return rows, FoldReport(predictions=counted, outcomes=outcomes.height, rollup_rows=rows.height)
+    counting = Counting(profile, zone, since)
+    if not counted.files <= set(predictions.new):
+        # Another has folded some of them meanwhile: what was counted of all cannot be taken apart.
+        counted = Counted()
+    unread = [path for path in predictions.new if path not in counted.files]
+    for batch in record_batches(unread, columns_counted(profile)):
+        counting.add(batch)
+    of_labels = to_arrow(count_outcomes(outcomes, source.signature, zone, since))
+    rows = pa.concat_tables([of_labels, counting.table(), counted.table])
+    return rows, FoldReport(
+        predictions=counting.counted + counted.rows, outcomes=outcomes.height, rollup_rows=rows.num_rows
+    )
 
 
 def _reached(source: Source, cursor: Cursor, settings: Settings, clock: Clock) -> Cursor:
     return Cursor(
         predictions=source.predictions.version,
         labels=source.labels.version,
-        hours_from=_hours_from(cursor, settings, clock),
+        hours_from=hours_from(cursor, settings, clock),
         zone=zone_number(settings.time_zone),
+        generation=cursor.generation,
     )
 
 
-def _hours_from(cursor: Cursor, settings: Settings, clock: Clock) -> date:
+def hours_from(cursor: Cursor, settings: Settings, clock: Clock) -> date:
     """Since which day hours are counted. It never goes back: what a fold has left out stays out."""
     today = clock().astimezone(settings.zone).date()
     first = today - timedelta(days=settings.hours_kept_days)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.outcomes import Outcomes, Sums, brier_scores, log_losses
-from pilothouse.data.rollups.bins import NO_SCORE, SCORE_SLOTS, Floats, Ints, numbers, score_slots
+from pilothouse.data.measures.performance import measure_performance
+from pilothouse.data.measures.tasks import Confusion, Errors, measure_classes, measure_errors
+from pilothouse.data.rollups.bins import NO_SCORE, SCORE_SLOTS, Floats, Ints, error_slots, numbers, score_slots
 from pilothouse.data.rollups.schema import (
     BRIER,
+    CONFUSION,
+    ERROR,
     KEYS,
     LOG_LOSS,
     SUMS,
+    TARGET,
     TRUE_SCORE,
     Part,
     Tier,
@@ -49,48 +56,88 @@ def count_outcomes(
 ) -> pl.DataFrame:
     """Roll-up rows of labelled predictions.
 
-    contributions : at, version, role, score, label (the target's own value), recorded (a day), sign (1 or -1).
-    For a task other than binary rows are counted, without a label or a score. hours_from, days : as in `count_rows`.
+    contributions : at, version, role, prediction, score, label (the target's own value), recorded (a day), sign (1 or
+    -1). hours_from, days : as in `count_rows`.
     """
-    coded = _coded(contributions, signature)
     tiers = [no_rows()]
-    if days:
-        tiers.append(_tier(coded, Tier.DAY, zone))
-    if hours_from is not None:
-        tiers.append(_tier(coded.filter(pl.col("at") >= hours_from), Tier.HOUR, zone))
+    for coded in _CODED[signature.task](contributions, signature):
+        if days:
+            tiers.append(_summed(coded, Tier.DAY, zone))
+        if hours_from is not None:
+            tiers.append(_summed(coded.filter(pl.col("at") >= hours_from), Tier.HOUR, zone))
     return pl.concat(tiers)
 
 
-def _coded(contributions: pl.DataFrame, signature: Signature) -> pl.DataFrame:
-    binary = signature.task is Task.BINARY
-    label = pl.col("label") == signature.target.positive if binary else pl.lit(None, pl.Boolean)
-    rows = contributions.with_columns(label.cast(pl.Int8).alias("label"))
-    scores = numbers(rows["score"]) if binary else np.full(rows.height, np.nan)
-    positive = rows["label"].fill_null(0).to_numpy() == 1
+def realized(counts: pl.DataFrame, signature: Signature) -> dict[str, Metric]:
+    """Realized performance from roll-up rows: the metrics of the model's task."""
+    if signature.task is Task.MULTICLASS:
+        return measure_classes(confusion_in(counts, len(signature.target.classes)))
+    if signature.task is Task.REGRESSION:
+        return measure_errors(errors_in(counts))
+    return measure_performance(outcomes_in(counts))
+
+
+def _binary(rows: pl.DataFrame, signature: Signature) -> Iterator[pl.DataFrame]:
+    label = (pl.col("label") == signature.target.positive).cast(pl.Int32)
+    rows = rows.with_columns(label.alias("label"))
+    scores, positive = numbers(rows["score"]), rows["label"].fill_null(0).to_numpy() == 1
+    yield _coded(rows, TRUE_SCORE, np.nan_to_num(scores), score_slots(scores))
+    scored, given, came = rows.filter(~np.isnan(scores)), scores[~np.isnan(scores)], positive[~np.isnan(scores)]
+    yield _coded(scored, LOG_LOSS, log_losses(given, came))
+    yield _coded(scored, BRIER, brier_scores(given, came))
+
+
+def _classes(rows: pl.DataFrame, signature: Signature) -> Iterator[pl.DataFrame]:
+    yield _labelled(rows)
+    answered = rows.filter(pl.col("prediction").is_not_null())
+    true, predicted = (_class_of(answered[name], signature) for name in ("label", "prediction"))
+    yield _coded(answered.with_columns(true.alias("label")), CONFUSION, np.zeros(answered.height), predicted.to_numpy())
+
+
+def _numbers(rows: pl.DataFrame, signature: Signature) -> Iterator[pl.DataFrame]:
+    yield _labelled(rows)
+    answered = rows.filter(pl.col("prediction").is_finite(), pl.col("label").is_finite())
+    errors = (answered["prediction"] - answered["label"]).to_numpy()
+    unlabelled = answered.with_columns(pl.lit(None, pl.Int32).alias("label"))
+    yield _coded(unlabelled, ERROR, errors, error_slots(errors))
+    yield _coded(unlabelled, TARGET, numbers(answered["label"]))
+
+
+_CODED: dict[Task, Callable[[pl.DataFrame, Signature], Iterator[pl.DataFrame]]] = {
+    Task.BINARY: _binary,
+    Task.MULTICLASS: _classes,
+    Task.REGRESSION: _numbers,
+}
+
+
+def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
+    """Each labelled row, whether it has a prediction or not."""
+    nothing = rows.with_columns(pl.lit(None, pl.Int32).alias("label"))
+    return _coded(nothing, TRUE_SCORE, np.zeros(rows.height), np.full(rows.height, NO_SCORE))
+
+
+def _class_of(values: pl.Series, signature: Signature) -> pl.Series:
+    """Place of each value among the target's classes; one after the last for any other."""
+    classes = pl.Series(signature.target.classes).cast(values.dtype)
+    places = pl.Series(range(len(classes)), dtype=pl.Int32)
+    return values.replace_strict(classes, places, default=len(classes), return_dtype=pl.Int32)
+
+
+def _coded(rows: pl.DataFrame, feature: str, values: Floats, slots: Ints | None = None) -> pl.DataFrame:
+    """`rows` with the slot and the value that each adds to `feature`."""
     return rows.with_columns(
-        pl.Series("bin", score_slots(scores), pl.Int32),
-        pl.Series(TRUE_SCORE, np.nan_to_num(scores), pl.Float64),
-        pl.Series(LOG_LOSS, np.nan_to_num(log_losses(scores, positive)), pl.Float64),
-        pl.Series(BRIER, np.nan_to_num(brier_scores(scores, positive)), pl.Float64),
-    )
-
-
-def _tier(coded: pl.DataFrame, tier: Tier, zone: str) -> pl.DataFrame:
-    keyed = coded.with_columns(
-        pl.lit(tier.value).alias("tier"),
-        period_of(tier, zone),
-        bucket_of(tier, zone),
         pl.lit(Part.OUTCOME.value).alias("part"),
+        pl.lit(feature).alias("feature"),
+        pl.Series("bin", np.zeros(rows.height) if slots is None else slots).cast(pl.Int32),
+        pl.Series("value", values, pl.Float64),
     )
-    scored = keyed.filter(pl.col("bin") != NO_SCORE).with_columns(pl.lit(0, pl.Int32).alias("bin"))
-    return pl.concat([_summed(keyed, TRUE_SCORE), _summed(scored, LOG_LOSS), _summed(scored, BRIER)])
 
 
-def _summed(rows: pl.DataFrame, value: str) -> pl.DataFrame:
-    sign, amount = pl.col("sign").cast(pl.Int64), pl.col(value)
+def _summed(rows: pl.DataFrame, tier: Tier, zone: str) -> pl.DataFrame:
+    sign, amount = pl.col("sign").cast(pl.Int64), pl.col("value")
+    keyed = rows.with_columns(pl.lit(tier.value).alias("tier"), period_of(tier, zone), bucket_of(tier, zone))
     return (
-        rows.with_columns(pl.lit(value).alias("feature"))
-        .group_by(KEYS)
+        keyed.group_by(KEYS)
         .agg(n=sign.sum(), s=(sign * amount).sum(), s2=(sign * amount**2).sum())
         .select(*KEYS, *SUMS)
     )
@@ -98,8 +145,7 @@ def _summed(rows: pl.DataFrame, value: str) -> pl.DataFrame:
 
 def outcomes_in(rows: pl.DataFrame) -> Outcomes:
     """`Outcomes` of roll-up rows: part, feature, bin, label and the sums; rows of other parts are passed over."""
-    outcome = rows.filter(pl.col("part") == Part.OUTCOME)
-    labelled = outcome.filter(pl.col("feature") == TRUE_SCORE)
+    outcome, labelled = _outcomes(rows), _outcomes(rows, TRUE_SCORE)
     scored = labelled.filter(pl.col("bin") != NO_SCORE)
     return Outcomes(
         positives=_histogram(scored.filter(pl.col("label") == 1)),
@@ -110,6 +156,30 @@ def outcomes_in(rows: pl.DataFrame) -> Outcomes:
         labelled=int(labelled["n"].sum()),
         positive=int(labelled.filter(pl.col("label") == 1)["n"].sum()),
     )
+
+
+def confusion_in(rows: pl.DataFrame, classes: int) -> Confusion:
+    """`Confusion` of roll-up rows of a model with that many classes."""
+    counts = np.zeros((classes + 1, classes + 1), np.int64)
+    cells = _outcomes(rows, CONFUSION)
+    np.add.at(counts, (cells["label"].to_numpy(), cells["bin"].to_numpy()), cells["n"].to_numpy())
+    return Confusion(counts=counts, labelled=int(_outcomes(rows, TRUE_SCORE)["n"].sum()))
+
+
+def errors_in(rows: pl.DataFrame) -> Errors:
+    """`Errors` of roll-up rows."""
+    error = _outcomes(rows, ERROR)
+    return Errors(
+        error=_added(error),
+        absolute=_added(error.with_columns(pl.col("s").abs())),
+        target=_added(_outcomes(rows, TARGET)),
+        labelled=int(_outcomes(rows, TRUE_SCORE)["n"].sum()),
+    )
+
+
+def _outcomes(rows: pl.DataFrame, feature: str | None = None) -> pl.DataFrame:
+    found = rows.filter(pl.col("part") == Part.OUTCOME)
+    return found if feature is None else found.filter(pl.col("feature") == feature)
 
 
 def _histogram(rows: pl.DataFrame) -> Ints:

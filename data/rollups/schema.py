@@ -1,4 +1,4 @@
-"""What a roll-up row is. One Delta table a model, long form; rows add up, so several rows of one key are normal."""
+"""What a roll-up row is. One Delta table a model, a row a histogram; rows add up, so several of one key are normal."""
 
 from __future__ import annotations
 
@@ -26,12 +26,16 @@ class Part(StrEnum):
     SCORE = "score"
     LATENCY = "latency"
     OUTCOME = "outcome"
-    """Labelled rows by `label`; `feature` is "score" (by score slot), "log_loss" or "brier"."""
+    """Labelled rows by `label`; `feature` is "score" (by score slot) for every task, and "log_loss" and "brier" of two
+    classes, "confusion" (by predicted class) of several, "error" (by size slot) and "target" of a number."""
 
 
 TRUE_SCORE = "score"
 LOG_LOSS = "log_loss"
 BRIER = "brier"
+CONFUSION = "confusion"
+ERROR = "error"
+TARGET = "target"
 
 ROLLUP_SCHEMA = pa.schema(
     [
@@ -41,38 +45,49 @@ ROLLUP_SCHEMA = pa.schema(
         pa.field("role", pa.string(), nullable=False),
         pa.field("part", pa.string(), nullable=False),
         pa.field("feature", pa.string(), nullable=False),
-        pa.field("bin", pa.int32(), nullable=False),
-        pa.field("label", pa.int8()),
+        pa.field("label", pa.int32()),
         pa.field("recorded", pa.date32(), nullable=False),
-        pa.field("n", pa.int64(), nullable=False),
-        pa.field("s", pa.float64(), nullable=False),
-        pa.field("s2", pa.float64(), nullable=False),
+        pa.field("bin", pa.list_(pa.int32()), nullable=False),
+        pa.field("n", pa.list_(pa.int64()), nullable=False),
+        pa.field("s", pa.list_(pa.float64()), nullable=False),
+        pa.field("s2", pa.list_(pa.float64()), nullable=False),
         pa.field("period", pa.string(), nullable=False),
     ]
 )
-"""bucket : the start, a midnight or whole hour of the business zone. label : 1 for the positive class, 0 for the other,
-null where there is none. recorded : the day of the business zone on which this became known. n : rows, signed (a
-correction takes away on the day it came). s, s2 : sums of the values and of their squares (squares for outcomes alone).
-period : the partition, "2026-03" for days and "2026-03-14" for hours."""
+"""One row a histogram: the lists are as long as it has filled slots, so a table of 60 days is a few thousand rows.
+
+bucket : the start, a midnight or whole hour of the business zone. label : the place of the true class among the
+target's (1 for the positive one of two), null where there is none. recorded : the day of the business zone on which
+this became known. n : rows, signed (a correction takes away on the day it came). s, s2 : sums of the values and of
+their squares (squares for outcomes alone). period : the partition, "2026-03" for days and "2026-03-14" for hours."""
 
 KEYS = ("tier", "period", "bucket", "version", "role", "part", "feature", "bin", "label", "recorded")
+LISTS = ("bin", "n", "s", "s2")
 SUMS = ("n", "s", "s2")
+_KINDS = pl.DataFrame(ROLLUP_SCHEMA.empty_table()).schema
 
 
 def no_rows() -> pl.DataFrame:
-    """Roll-up rows, none of them, in the order of KEYS and SUMS."""
-    return pl.DataFrame(ROLLUP_SCHEMA.empty_table()).select(*KEYS, *SUMS)
+    """Roll-up rows in long form, a row a slot, in the order of KEYS and SUMS; none of them."""
+    return opened(pl.DataFrame(schema=_KINDS))
+
+
+def opened(stored: pl.DataFrame) -> pl.DataFrame:
+    """Stored rows in long form."""
+    return stored.explode(LISTS).select(*KEYS, *SUMS)
 
 
 def added_up(rows: pl.DataFrame) -> pl.DataFrame:
-    """`rows` with one row a key; keys whose rows cancel out are gone."""
+    """`rows` in long form, with one row a key; keys whose rows cancel out are gone."""
     summed = rows.group_by(KEYS, maintain_order=True).agg(pl.col(SUMS).sum())
     return summed.filter((pl.col("n") != 0) | (pl.col("s") != 0) | (pl.col("s2") != 0))
 
 
 def to_arrow(rows: pl.DataFrame) -> pa.Table:
-    """`rows` in the table's own column order and types."""
-    return rows.select(ROLLUP_SCHEMA.names).to_arrow().cast(ROLLUP_SCHEMA)
+    """`rows` in long form as the table stores them, by time."""
+    keys = [key for key in KEYS if key not in LISTS]
+    lists = rows.group_by(keys, maintain_order=True).agg(LISTS).sort("bucket", maintain_order=True)
+    return lists.select(ROLLUP_SCHEMA.names).to_arrow().cast(ROLLUP_SCHEMA)
 
 
 def bucket_of(tier: Tier, zone: str) -> pl.Expr:
@@ -92,9 +107,12 @@ def _midnight(day: pl.Expr, zone: str) -> pl.Expr:
 
 def period_of(tier: Tier, zone: str) -> pl.Expr:
     """Partition of the bucket that `at` falls into: its month for days, its day for hours."""
-    return (
-        pl.col("at").dt.convert_time_zone(zone).dt.strftime("%Y-%m" if tier is Tier.DAY else "%Y-%m-%d").alias("period")
-    )
+    return period(pl.col("at"), tier, zone)
+
+
+def period(time: pl.Expr, tier: Tier, zone: str) -> pl.Expr:
+    """Partition of a time, or of the bucket that begins with it."""
+    return time.dt.convert_time_zone(zone).dt.strftime("%Y-%m" if tier is Tier.DAY else "%Y-%m-%d").alias("period")
 
 
 def day_of(column: str, zone: str) -> pl.Expr:

@@ -21,6 +21,7 @@ from pilothouse.data.windows import Window
 from pilothouse.data.workspace import Workspace
 
 _BYTES_AT_ONCE = 64 * 1024 * 1024
+_ROWS_AT_ONCE = 1 << 18
 _STATISTICS_STEP = timedelta(milliseconds=1)
 """Delta cuts times in file statistics down to the millisecond: the newest row may be this much later."""
 
@@ -141,6 +142,21 @@ def batches(files: Sequence[str], columns: Sequence[str], schema: pa.Schema) -> 
             some, schema=wanted, missing_columns="insert", extra_columns="ignore", hive_partitioning=False
         )
         yield scan.collect()
+
+
+def record_batches(files: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Rows of `files`, at most _ROWS_AT_ONCE at a time; texts stay coded where the file has them so.
+
+    A column that an older file lacks is not there.
+    """
+    import pyarrow.parquet as pq
+
+    for path in files:
+        held = pq.read_schema(path)
+        wanted = [name for name in columns if name in held.names]
+        texts = [name for name in wanted if pa.types.is_string(held.field(name).type)]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            yield from file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=wanted)
 
 
 def _at_once(files: Sequence[str]) -> Iterator[list[str]]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import duckdb
 
+from pilothouse.data.limits import interrupt_at_limit
+
 
 def connect(folders: Iterable[Path]) -> duckdb.DuckDBPyConnection:
     """An empty in-memory database that reads files under `folders` and nothing else, and loads no extension.
 
-    Use `.cursor()` for each query when threads share it.
+    Use `.cursor()` for each query when threads share it. A limit around the caller ends its queries: see Limit.
     """
     database = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
@@ -23,7 +26,14 @@ def connect(folders: Iterable[Path]) -> duckdb.DuckDBPyConnection:
     database.execute("SET allowed_directories = $folders", {"folders": [str(folder) for folder in folders]})
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
+    interrupt_at_limit(lambda: _interrupt(database))
     return database
+
+
+def _interrupt(database: duckdb.DuckDBPyConnection) -> None:
+    # A database that was closed has no query left to end.
+    with suppress(duckdb.ConnectionException):
+        database.interrupt()
 
 
 @cache

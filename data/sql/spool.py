@@ -1,4 +1,7 @@
-"""Statements of a spool file (SQLite). `body` stands last, so that counting rows does not read it."""
+"""Statements of a spool file (SQLite). `body` stands behind what is counted, so that counting rows does not read it.
+
+`crc` covers all fields of an entry; it is null in entries of before it was there.
+"""
 
 CREATE = """
 CREATE TABLE spool (id TEXT NOT NULL);
@@ -9,7 +12,8 @@ CREATE TABLE entries (
     format TEXT NOT NULL,
     caller_ids INTEGER NOT NULL,
     rows INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    crc INTEGER
 );
 CREATE TABLE set_aside (
     seq INTEGER PRIMARY KEY,
@@ -26,10 +30,14 @@ CREATE TABLE set_aside (
 NAME = "INSERT INTO spool (id) VALUES (?)"
 ID = "SELECT id FROM spool"
 BEGIN = "BEGIN IMMEDIATE"
-INSERT = "INSERT INTO entries (model, kind, format, caller_ids, rows, body) VALUES (?, ?, ?, ?, ?, ?)"
+LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entries'"
+INSERT = "INSERT INTO entries (seq, model, kind, format, caller_ids, rows, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+HAS_CRC = "SELECT count(*) FROM pragma_table_info('entries') WHERE name = 'crc'"
+ADD_CRC = "ALTER TABLE entries ADD COLUMN crc INTEGER"
+CHECK = "PRAGMA quick_check(1)"
 WAITING = "SELECT DISTINCT model, kind FROM entries"
 READ = """
-SELECT seq, format, caller_ids, rows, body FROM entries
+SELECT seq, format, caller_ids, rows, body, crc FROM entries
 WHERE model = ? AND kind = ? AND seq > ? ORDER BY seq
 """
 COUNT = "SELECT coalesce(sum(rows), 0) FROM entries WHERE model = ? AND kind = ? AND seq > ?"
@@ -37,7 +45,9 @@ OLDEST = "SELECT min(seq) FROM entries WHERE model = ? AND kind = ?"
 FORGET = "DELETE FROM entries WHERE model = ? AND kind = ? AND seq <= ?"
 SET_ASIDE = """
 INSERT OR IGNORE INTO set_aside
-SELECT seq, model, kind, format, caller_ids, rows, body, ? AS reason, ? AS at FROM entries WHERE seq = ?
+SELECT seq, model, kind, format, caller_ids, CASE typeof(rows) WHEN 'integer' THEN rows ELSE 1 END, body,
+    ? AS reason, ? AS at
+FROM entries WHERE seq = ?
 """
 DROP = "DELETE FROM entries WHERE seq = ?"
 SPACE = """
@@ -48,4 +58,5 @@ FROM pragma_page_size
 WAIT = "PRAGMA busy_timeout = {milliseconds:d}"
 SHRINK = "VACUUM"
 CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
+LIST_SET_ASIDE = "SELECT kind, rows, reason, at FROM set_aside WHERE model = ? ORDER BY at DESC, seq DESC LIMIT ?"
 COUNT_SET_ASIDE = "SELECT coalesce(sum(rows), 0) FROM set_aside WHERE model = ?"

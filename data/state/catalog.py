@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select, update
 
-from pilothouse.data.errors import AlreadyExists, UnknownModel, UnknownVersion
-from pilothouse.data.policies import GatePolicy, LabelPolicy
+from pilothouse.data.errors import AlreadyExists, NotServedHere, UnknownModel, UnknownVersion
+from pilothouse.data.policies import ColumnClass, GatePolicy, LabelPolicy, LogPolicy
 from pilothouse.data.signature import Signature, Task
 from pilothouse.data.state import tables
 from pilothouse.data.state.store import plain_row
@@ -19,6 +19,8 @@ from pilothouse.data.windows import Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
+    """A registered model. `segments`: columns by whose values outcomes are rolled up. `classes`: by column name."""
+
     name: str
     task: Task
     signature: Signature
@@ -27,15 +29,21 @@ class ModelRow:
     gate_policy: GatePolicy
     created_at: datetime
     created_by: str
+    log_policy: LogPolicy = field(default_factory=LogPolicy)
+    classes: dict[str, ColumnClass] = field(default_factory=dict)
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRow:
-    """One artifact of a model. `scorecard`: what it showed against the champion of its day, as the gate read it."""
+    """One version of a model. `scorecard`: what it showed against the champion of its day, as the gate read it.
+
+    artifact_sha256 : None for a version that is served elsewhere and only watched here.
+    """
 
     model: str
     version: int
-    artifact_sha256: str
+    artifact_sha256: str | None
     runtime: str
     signature: Signature
     trusted_types: tuple[str, ...]
@@ -48,6 +56,13 @@ class VersionRow:
     note: str
     created_at: datetime
     created_by: str
+
+    @property
+    def artifact(self) -> str:
+        """SHA-256 of the artifact. Raises NotServedHere."""
+        if self.artifact_sha256 is None:
+            raise NotServedHere(self.model, self.version)
+        return self.artifact_sha256
 
 
 def refuse_taken_name(conn: Connection, name: str) -> None:
@@ -68,6 +83,21 @@ def get_model(conn: Connection, name: str) -> ModelRow:
     if row is None:
         raise UnknownModel(name, conn.execute(select(tables.models.c.name)).scalars().all())
     return _model(row)
+
+
+def set_classes(conn: Connection, name: str, classes: dict[str, ColumnClass]) -> None:
+    """Raises UnknownModel."""
+    _change(conn, name, classes={column: told.value for column, told in classes.items()})
+
+
+def set_log_policy(conn: Connection, name: str, policy: LogPolicy) -> None:
+    """Raises UnknownModel."""
+    _change(conn, name, log_policy=msgspec.to_builtins(policy))
+
+
+def _change(conn: Connection, name: str, **values: Any) -> None:
+    get_model(conn, name)
+    conn.execute(update(tables.models).where(tables.models.c.name == name).values(**values))
 
 
 def list_models(conn: Connection) -> list[ModelRow]:
@@ -110,6 +140,25 @@ def version_of_run(conn: Connection, run_id: str) -> VersionRow | None:
     """The version that the run registered, if it has."""
     row = conn.execute(select(tables.versions).where(tables.versions.c.run_id == run_id)).one_or_none()
     return None if row is None else _version(row)
+
+
+def replace_snapshot(conn: Connection, old: str, new: str, note: dict[str, Any]) -> None:
+    """Point runs and versions from the training snapshot `old` to `new`, and add `note` to the scorecards it stood for."""
+    v, s, r = tables.versions, tables.steps, tables.runs
+    for version in conn.execute(select(v).where(v.c.snapshot_sha256 == old)).all():
+        same = (v.c.model == version.model) & (v.c.version == version.version)
+        marked = _noted(version.scorecard, note)
+        conn.execute(update(v).where(same).values(snapshot_sha256=new, scorecard=marked))
+    for step in conn.execute(select(s).where(s.c.output.is_not(None))).all():
+        if isinstance(step.output, dict) and step.output.get("snapshot_sha256") == old:
+            same = (s.c.run_id == step.run_id) & (s.c.name == step.name)
+            conn.execute(update(s).where(same).values(output={**step.output, "snapshot_sha256": new}))
+            outcome = conn.execute(select(r.c.outcome).where(r.c.id == step.run_id)).scalar_one()
+            conn.execute(update(r).where(r.c.id == step.run_id).values(outcome=_noted(outcome, note)))
+
+
+def _noted(card: dict[str, Any] | None, note: dict[str, Any]) -> dict[str, Any] | None:
+    return None if card is None else {**card, "erased": [*card.get("erased", []), note]}
 
 
 def _plain(row: ModelRow | VersionRow) -> dict[str, Any]:

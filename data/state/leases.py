@@ -36,6 +36,17 @@ def acquire(conn: Connection, name: str, holder: str, now: datetime, ttl: timede
     return Lease(name=name, holder=holder, fencing=fencing)
 
 
+def wanted(conn: Connection, name: str, by_others_than: str, now: datetime) -> bool:
+    """Whether somebody else asks the holder of `name` to let go of it: see `asking`."""
+    row = conn.execute(select(_t).where(_t.c.name == asking(name))).one_or_none()
+    return row is not None and row.holder != by_others_than and row.expires_at > now
+
+
+def asking(name: str) -> str:
+    """The lease to take by which one asks for `name`: a worker lets go after its turn, and waits until this is free."""
+    return f"{name} wanted"
+
+
 def held(conn: Connection, lease: Lease, now: datetime) -> None:
     """Raises LeaseLost when `lease` has run out or is another's."""
     row = conn.execute(select(_t).where(_t.c.name == lease.name)).one_or_none()

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
+if TYPE_CHECKING:
+    from pilothouse.data.state.store import State
 
 
-def upgrade(engine: Engine) -> None:
-    """Run every migration that `engine`'s database has not seen. Safe when several processes start at once."""
+def upgrade(state: State) -> None:
+    """Run every migration that the store has not seen. Safe when several processes start at once."""
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
     head = scripts.get_current_head()
-    with engine.connect() as connection:
+    with state.read() as connection:
         if MigrationContext.configure(connection).get_current_revision() == head:
             return
     for revision in reversed(list(scripts.walk_revisions())):
-        with engine.begin() as connection:
+        with state.write() as connection:
             context = MigrationContext.configure(connection)
             # Asked again under the write lock: another process may have migrated meanwhile.
             seen = {

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine, RootTransaction, Row
+from sqlalchemy.exc import DBAPIError, TimeoutError
 
-from pilothouse.data.errors import StoreBusy
+from pilothouse.data.settings import IN_WORKSPACE, Settings
+from pilothouse.data.state.engines import (
+    BUSY_TIMEOUT_MS,
+    broken_off,
+    for_transaction,
+    make_engine,
+    may_pass,
+    unavailable,
+)
+from pilothouse.data.workspace import Workspace
 
-_BUSY_TIMEOUT_MS = 5_000
+_PATIENCE_S = BUSY_TIMEOUT_MS / 1000
+_AGAIN_AFTER_S = 0.1
 
 
-def _make_engine(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
+def state_url(workspace: Workspace, settings: Settings) -> str:
+    """Where the state is: the setting's database, or the workspace's own file."""
+    return workspace.state_url if settings.state_url == IN_WORKSPACE else settings.state_url
 
-        @event.listens_for(engine, "connect")
-        def _prepare(connection: Any, _record: object) -> None:
-            # The driver must not open transactions by itself: its deferred BEGIN loses concurrent updates.
-            connection.isolation_level = None
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA foreign_keys=ON")
-            connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
 
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            write = connection.get_execution_options().get("pilothouse_write", True)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
+def jobs_url(workspace: Workspace, settings: Settings) -> str:
+    """Where the engine of the jobs keeps its own books, likewise."""
+    return workspace.jobs_url if settings.jobs_url == IN_WORKSPACE else settings.jobs_url
 
 
 def plain_row(row: Row[Any]) -> dict[str, Any]:
@@ -54,40 +54,69 @@ class State:
 
     @classmethod
     def open(cls, url: str) -> State:
-        """Open the store at `url` and bring its tables up to date. A new SQLite file is readable by its owner alone."""
+        """Open the store at `url` and bring its tables up to date. A new SQLite file is readable by its owner alone.
+
+        url : sqlite:///FILE or postgresql://USER@HOST/DATABASE. Raises InvalidSetting, StoreBusy or StoreDown.
+        """
         from pilothouse.data.state.migrate import upgrade
 
         if url.startswith("sqlite:///"):
             Path(url.removeprefix("sqlite:///")).touch(mode=0o600)
-        engine = _make_engine(url)
-        upgrade(engine)
-        return cls(engine)
+        state = cls(make_engine(url))
+        upgrade(state)
+        return state
+
+    @classmethod
+    def of(cls, workspace: Workspace, settings: Settings) -> State:
+        """The store of a workspace, wherever its settings say that it is. Raises what `open` raises."""
+        return cls.open(state_url(workspace, settings))
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that holds the write lock from its start; commits at the end, rolls back on an error.
 
-        Raises StoreBusy when the lock is not to be had within five seconds.
+        Raises StoreBusy when the lock is not to be had within five seconds, StoreDown when the database is not.
         """
         with self._transaction(write=True) as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction for reading: one consistent picture of the store."""
+        """A transaction for reading: one consistent picture of the store. Raises what `write` raises."""
         with self._transaction(write=False) as connection:
             yield connection
 
     @contextmanager
     def _transaction(self, write: bool) -> Iterator[Connection]:
-        with self.engine.connect() as connection:
-            ready = connection.execution_options(pilothouse_write=write)
+        transaction, done = self._begun(write), False
+        try:
+            with transaction.connection, transaction:
+                yield transaction.connection
+                done = True
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise broken_off(error, in_doubt=write and done) from error
+
+    def _begun(self, write: bool) -> RootTransaction:
+        """A transaction on a connection of its own. A server that is being restarted is waited for."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
             try:
-                transaction = ready.begin()
-            except OperationalError as error:
-                raise StoreBusy("The state store") from error
-            with transaction:
-                yield ready
+                return self._begin(write)
+            except (DBAPIError, TimeoutError) as error:
+                reason = unavailable(error)
+                if not may_pass(error) or time.monotonic() > deadline:
+                    raise reason from error
+            time.sleep(_AGAIN_AFTER_S)
+
+    def _begin(self, write: bool) -> RootTransaction:
+        connection = self.engine.connect()
+        try:
+            return for_transaction(connection, write=write).begin()
+        except BaseException:
+            connection.close()
+            raise
 
     def close(self) -> None:
         self.engine.dispose()

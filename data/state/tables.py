@@ -63,6 +63,9 @@ models = Table(
     Column("gate_policy", JSON, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", String(200), nullable=False),
+    Column("log_policy", JSON, nullable=False),
+    Column("classes", JSON, nullable=False),
+    Column("segments", JSON, nullable=False),
 )
 
 versions = Table(
@@ -70,7 +73,7 @@ versions = Table(
     metadata,
     Column("model", String(63), ForeignKey("models.name"), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("artifact_sha256", String(64), nullable=False),
+    Column("artifact_sha256", String(64)),
     Column("runtime", String(16), nullable=False),
     Column("signature", JSON, nullable=False),
     Column("trusted_types", JSON, nullable=False),

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from uuid6 import uuid7
 
 from pilothouse.data.errors import BadData, CannotRetrain
+from pilothouse.data.policies import ColumnClass
 from pilothouse.data.signature import Task
 from pilothouse.data.state import audit, catalog, deployments, runs
 from pilothouse.data.state.runs import Run, RunState, StepState
@@ -80,10 +81,7 @@ def retrain(state: State, actor: Actor, model: str, arguments: Mapping[str, Any]
     recipe: dict[str, Any] = msgspec.to_builtins(Recipe.of(arguments))
     now = clock()
     with state.write() as conn:
-        task = catalog.get_model(conn, model).task
-        if task is not Task.BINARY:
-            raise CannotRetrain(model, f"its task is {task}", "Binary models are retrained and judged so far.")
-        deployments.in_force(conn, model)
+        _check_retrainable(conn, model)
         run, created = runs.request(
             conn, run_id=str(uuid7()), model=model, kind=KIND, arguments=recipe, steps=STEPS, actor=actor.name, at=now
         )
@@ -91,6 +89,23 @@ def retrain(state: State, actor: Actor, model: str, arguments: Mapping[str, Any]
             details = {"run_id": run.id, "arguments": recipe}
             audit.append(conn, actor=actor.name, act="retrain", target=model, details=details, at=now)
     return run
+
+
+def _check_retrainable(conn: Connection, model: str) -> None:
+    """Raises CannotRetrain, UnknownModel or NoChampion."""
+    row = catalog.get_model(conn, model)
+    if row.task is not Task.BINARY:
+        raise CannotRetrain(model, f"its task is {row.task}", "Binary models are retrained and judged so far.")
+    champion = catalog.get_version(conn, model, deployments.in_force(conn, model).version)
+    if champion.artifact_sha256 is None:
+        raise CannotRetrain(model, "it is served elsewhere", "Register the model itself to retrain it here.")
+    unseen = (ColumnClass.HASHED, ColumnClass.DROPPED)
+    if kept_out := sorted(f.name for f in row.signature.features if row.classes.get(f.name) in unseen):
+        raise CannotRetrain(
+            model,
+            f"the log does not hold {', '.join(kept_out)} as the model sees them",
+            "Train it where the values are, and register the new version.",
+        )
 
 
 def cancel(state: State, actor: Actor, run_id: str, clock: Clock) -> Run:

@@ -33,7 +33,7 @@ class Artifact:
 
     @classmethod
     def of(cls, version: VersionRow) -> Artifact:
-        return cls(sha256=version.artifact_sha256, trusted=version.trusted_types)
+        return cls(sha256=version.artifact, trusted=version.trusted_types)
 
     def load(self, store: Store) -> Any:
         return artifacts.load(store.read(self.sha256), self.trusted)

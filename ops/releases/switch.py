@@ -97,12 +97,13 @@ class Releases:
     ) -> Deployment:
         clicked_at = self.clock()
         with self.state.read() as conn:
-            catalog.get_version(conn, model, version)
+            asked = catalog.get_version(conn, model, version)
             before = deployments.current(conn, model)
         if before and before.version == version:
             raise AlreadyChampion(model, version)
         epoch = expected_epoch if expected_epoch is not None else before.seq if before else 0
-        self._prepare(model, version)
+        if asked.artifact_sha256 is not None:
+            self._prepare(model, version)
         with self.state.write() as conn:
             written = deployments.append(
                 conn, model=model, version=version, expected_epoch=epoch, act=act, actor=actor.name,

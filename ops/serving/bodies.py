@@ -21,6 +21,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 Row = tuple[Value, ...]
 Keys = dict[str, str | int | float]
+_LEFT_OUT = msgspec.Raw(b"null")
 _Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 _Keys = Annotated[
     dict[_Id, Annotated[str, Meta(max_length=MAX_TEXT)] | int | float], Meta(min_length=1, max_length=MAX_KEYS)
@@ -41,6 +42,7 @@ class PredictBody(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=
     at: list[_Time] | None = None
     entities: list[_Id | None] | None = None
     keys: list[_Keys | None] | None = None
+    context: msgspec.Raw = _LEFT_OUT
 
 
 class _LogBody(PredictBody, forbid_unknown_fields=True, gc=False, kw_only=True):
@@ -64,6 +66,7 @@ class Asked:
     at: list[int] | None
     entities: list[str | None] | None
     keys: list[Keys | None] | None
+    context: list[dict[str, Value] | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +99,11 @@ class Bodies:
 
     def __init__(self, signature: Signature, max_rows: int) -> None:
         self._fields = len(signature.features)
+        self._context_names = [column.name for column in signature.context]
         self._max_rows = max_rows
         self._target = signature.target
         self._row: type[msgspec.Struct] = _row_struct(signature)
+        self._context: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[_context_struct(signature) | None])  # type: ignore[misc]
         value: Any = _value_type(signature.target)
         self._rows = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
         self._values: msgspec.json.Decoder[list[Value]] = msgspec.json.Decoder(list[value])
@@ -159,11 +164,23 @@ class Bodies:
             return None
         if decoded.at is not None and not all(map(_in_span, decoded.at)):
             return None
+        given = bytes(decoded.context) != b"null"
+        context = _tried(self._context.decode, decoded.context) if given else None
+        if given and (context is None or len(context) != n):
+            return None
         at = None if decoded.at is None else [micros(t) for t in decoded.at]
         return Asked(
             model=decoded.model, rows=[msgspec.structs.astuple(row) for row in rows], raw=decoded.rows, ids=ids, at=at,
             entities=decoded.entities, keys=decoded.keys,
+            context=None if context is None else [self._named_context(row) for row in context],
         )  # fmt: skip
+
+    def _named_context(self, row: msgspec.Struct | None) -> dict[str, Value] | None:
+        """What was given of a row's context, by the column's name."""
+        if row is None:
+            return None
+        given = zip(self._context_names, msgspec.structs.astuple(row), strict=True)
+        return {name: value for name, value in given if value is not None}
 
     def _repeats_a_name(self, rows: bytes, n: int, body: bytes) -> bool:
         """Whether an object names a field twice, which the decoder lets pass.
@@ -215,6 +232,13 @@ def _row_struct(signature: Signature) -> type[msgspec.Struct]:
     # Fields are numbered, because a feature's name need not be a Python name.
     fields = [(f"f{i}", _feature_type(f), msgspec.field(name=f.name)) for i, f in enumerate(signature.features)]
     return msgspec.defstruct("Row", fields, forbid_unknown_fields=True, gc=False)
+
+
+def _context_struct(signature: Signature) -> Any:
+    """Every column may be left out or null; the others have the type of their kind."""
+    kinds = [Feature(name=c.name, kind=c.kind) for c in signature.context]
+    fields = [(f"f{i}", _feature_type(f), msgspec.field(name=f.name, default=None)) for i, f in enumerate(kinds)]
+    return msgspec.defstruct("Context", fields, forbid_unknown_fields=True, gc=False)
 
 
 def _labels_struct(value: Any) -> type[msgspec.Struct]:

@@ -14,6 +14,7 @@ MAX_TEXT = 512
 MAX_ID = 128
 MAX_KEYS = 16
 MAX_VERSION = 2**31 - 1
+_PARALLEL = ("ids", "at", "entities", "keys", "context")
 # Times outside this span are slips, and would each open a partition of the log's tables.
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -42,6 +43,11 @@ def _key_check(*, nullable: bool) -> Check:
     return faults.mapping(check, longest=MAX_KEYS, longest_name=MAX_ID, nullable=nullable)
 
 
+def _context_check(signature: Signature) -> Check:
+    given = faults.record({c.name: _feature_check(Feature(name=c.name, kind=c.kind)) for c in signature.context}, [])
+    return _optional(given)
+
+
 def _row_arrays(signature: Signature, max_rows: int) -> dict[str, Check]:
     def each(check: Check, of: str, shortest: int = 0) -> Check:
         return faults.array(check, shortest=shortest, longest=max_rows, of=of)
@@ -54,6 +60,7 @@ def _row_arrays(signature: Signature, max_rows: int) -> dict[str, Check]:
         "at": _optional(each(faults.time(EARLIEST, LATEST), "times")),
         "entities": _optional(each(faults.text(shortest=1, longest=MAX_ID, nullable=True), "entities")),
         "keys": _optional(each(_key_check(nullable=True), "keys")),
+        "context": _optional(each(_context_check(signature), "context")),
     }
 
 
@@ -91,7 +98,7 @@ def _check_distinct(ids: list[Any], found: Faults) -> None:
 
 def predict_check(signature: Signature, max_rows: int) -> Check:
     fields = _row_arrays(signature, max_rows) | {"model": faults.text(longest=MAX_TEXT, nullable=True)}
-    return _with_equal_lengths(faults.record(fields, ["rows"]), ["ids", "at", "entities", "keys"])
+    return _with_equal_lengths(faults.record(fields, ["rows"]), [*_PARALLEL])
 
 
 def log_check(signature: Signature, max_rows: int) -> Check:
@@ -102,8 +109,7 @@ def log_check(signature: Signature, max_rows: int) -> Check:
         "scores": _optional(faults.array(score, shortest=1, longest=max_rows, of="scores")),
         "version": _optional(faults.number(whole=True, within=(1, MAX_VERSION))),
     }
-    arrays = ["ids", "at", "entities", "keys", "predictions", "scores"]
-    return _with_equal_lengths(faults.record(fields, ["rows", "predictions"]), arrays)
+    return _with_equal_lengths(faults.record(fields, ["rows", "predictions"]), [*_PARALLEL, "predictions", "scores"])
 
 
 def labels_check(signature: Signature, max_rows: int) -> Check:

@@ -11,17 +11,19 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from pilothouse.data.errors import BadRows, Fault, LogUnavailable, PilothouseError
+from pilothouse.data.errors import BadRows, DiskFull, Fault, LogBusy, LogUnavailable, PilothouseError
 from pilothouse.data.log.entries import LabelEntry, PredictionEntry
 from pilothouse.data.log.ids import new_ids
+from pilothouse.data.log.room import Limits
 from pilothouse.data.log.schema import Status
 from pilothouse.data.log.spool import Durability, Entry, Spool
-from pilothouse.data.settings import Settings
+from pilothouse.data.settings import ANSWER_UNLOGGED, Settings
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.scoring import Scored, trust_checked_input
+from pilothouse.ops.serving.arrow import as_json
 from pilothouse.ops.serving.batching import Answered, Batcher
 from pilothouse.ops.serving.bodies import Asked, Told, micros
 from pilothouse.ops.serving.exchange import Answer, Header, json_answer
@@ -67,7 +69,9 @@ class Serving:
 
     def start(self) -> None:
         self._loader.start()
-        self._spool = Spool.open(self._spool_folder, SPOOL_KIND, self._settings.durability)
+        self._spool = Spool.open(
+            self._spool_folder, SPOOL_KIND, self._settings.durability, limits=Limits.of(self._settings)
+        )
         self._pulse.start()
 
     def stop(self) -> None:
@@ -103,13 +107,13 @@ class Serving:
         now = self._clock()
         ids = asked.ids or new_ids(len(asked.rows), now)
         entry = PredictionEntry(
-            version=answered.by.version, ids=ids, rows=asked.raw, predictions=answered.scored.prediction,
-            scores=_optional_scores(answered.scored), logged_at=micros(now), at=asked.at, entities=asked.entities,
-            keys=asked.keys, latency_us=int((perf_counter() - began) * 1e6),
+            version=answered.by.version, ids=ids, predictions=answered.scored.prediction,
+            scores=_optional_scores(answered.scored), logged_at=micros(now),
+            latency_us=int((perf_counter() - began) * 1e6), **_kept(served, asked),
         )  # fmt: skip
-        await self._keep(entry.entry(name, caller_ids=asked.ids is not None))
-        self.metrics.took(name, "predictions", len(ids))
-        return json_answer(_predictions(answered, ids), headers=self._marks(answered.by.version))
+        logged = await self._logged(entry.entry(name, caller_ids=asked.ids is not None))
+        self.metrics.took(name, "predictions" if logged else "unlogged", len(ids))
+        return json_answer(_predictions(answered, ids), headers=self._marks(answered.by.version, logged=logged))
 
     async def feedback(self, name: str, body: bytes) -> Answer:
         """Take the labels in `body`. Whose they are is found out later. Raises what `predict` raises."""
@@ -130,11 +134,15 @@ class Serving:
         _check_model(asked, name)
         entry = PredictionEntry(
             version=await self._version(served, given.version), ids=asked.ids or new_ids(len(asked.rows), now),
-            rows=asked.raw, predictions=given.predictions, scores=given.scores, logged_at=micros(now), at=asked.at,
-            entities=asked.entities, keys=asked.keys,
+            predictions=given.predictions, scores=given.scores, logged_at=micros(now), **_kept(served, asked),
         )  # fmt: skip
         await self._keep(entry.entry(name, caller_ids=asked.ids is not None))
         return self._taken(name, "logged", len(asked.rows))
+
+    async def log_arrow(self, name: str, body: bytes) -> Answer:
+        """Take predictions made elsewhere that come as an Arrow stream. Raises what `log` raises."""
+        signature = self.models.served(name).model.signature
+        return await self.log(name, await asyncio.to_thread(as_json, body, signature, self._settings.max_rows))
 
     def list_models(self) -> Answer:
         models = [_summary(served) for served in self.models.all.values()]
@@ -160,11 +168,20 @@ class Serving:
         """Log rows on which the model itself failed, under ids of our own: the caller may well send hers again."""
         now, count = self._clock(), len(asked.rows)
         entry = PredictionEntry(
-            version=served.live().version, ids=new_ids(count, now), rows=asked.raw, predictions=[None] * count,
-            logged_at=micros(now), at=asked.at, entities=asked.entities, keys=asked.keys,
-            latency_us=int((perf_counter() - began) * 1e6), status=Status.ERROR,
+            version=served.live().version, ids=new_ids(count, now), predictions=[None] * count, logged_at=micros(now),
+            latency_us=int((perf_counter() - began) * 1e6), status=Status.ERROR, **_kept(served, asked),
         )  # fmt: skip
         await self._keep(entry.entry(name, caller_ids=False))
+
+    async def _logged(self, entry: Entry) -> bool:
+        """Log `entry`; False when that failed and the settings prefer an answer without its row to none."""
+        try:
+            await self._keep(entry)
+        except (LogUnavailable, LogBusy, DiskFull):
+            if self._settings.disk_full != ANSWER_UNLOGGED:
+                raise
+            return False
+        return True
 
     async def _keep(self, entry: Entry) -> None:
         if self._spool is None:
@@ -183,8 +200,10 @@ class Serving:
         )
 
     async def _version(self, served: Served, version: int | None) -> int:
-        if version is None or (served.champion and served.champion.version == version):
-            return served.live().version
+        if version is None:
+            return served.champion_version()
+        if version == served.version:
+            return version
         return (await asyncio.to_thread(self.models.version_row, served.name, version)).version
 
     def _batcher(self, name: str) -> Batcher:
@@ -196,8 +215,8 @@ class Serving:
         self.metrics.took(name, kind, rows)
         return json_answer({"accepted": rows}, status=202, headers=self._marks())
 
-    def _marks(self, version: int | None = None) -> tuple[Header, ...]:
-        word = b"durable" if self._durability is Durability.FULL else b"accepted"
+    def _marks(self, version: int | None = None, *, logged: bool = True) -> tuple[Header, ...]:
+        word = (b"durable" if self._durability is Durability.FULL else b"accepted") if logged else b"unlogged"
         durability = (b"x-pilothouse-durability", word)
         return (durability,) if version is None else (durability, (b"x-pilothouse-version", b"%d" % version))
 
@@ -213,6 +232,22 @@ async def _named(refusal: Callable[[bytes], PilothouseError], body: bytes) -> Pi
 def _check_model(asked: Asked, name: str) -> None:
     if asked.model is not None and asked.model != name:
         raise BadRows([Fault("/model", f"must be {name}, the model of this address, or be left out")])
+
+
+def _kept(served: Served, asked: Asked) -> dict[str, Any]:
+    """What the log may keep of a request, as fields of its entry."""
+    door = served.door
+    if door.open:
+        return {
+            "rows": asked.raw, "at": asked.at, "entities": asked.entities, "keys": asked.keys, "context": asked.context,
+        }  # fmt: skip
+    return {
+        "rows": door.rows(asked.raw, asked.rows),
+        "at": asked.at,
+        "entities": door.entities(asked.entities),
+        "keys": asked.keys,
+        "context": door.context(asked.context),
+    }
 
 
 def _check_finite(scored: Scored) -> None:
@@ -247,8 +282,7 @@ def _predictions(answered: Answered, ids: list[str]) -> dict[str, Any]:
 
 
 def _summary(served: Served) -> dict[str, Any]:
-    version = served.champion.version if served.champion else None
-    return {"name": served.name, "version": version, "task": str(served.model.task)}
+    return {"name": served.name, "version": served.version, "task": str(served.model.task)}
 
 
 def _lock_file(workspace: Workspace) -> Path:

@@ -20,6 +20,7 @@ from pilothouse.ops.answers import Problem, problem_of
 Header = tuple[bytes, bytes]
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
+ARROW = b"application/vnd.apache.arrow.stream"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 # What is left of the body would have to be read before the next request of this connection.
 _CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
@@ -111,6 +112,12 @@ def request_id_of(headers: Iterable[Header]) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value.decode()
     return uuid7().hex
+
+
+def is_arrow(scope: Scope) -> bool:
+    """Whether the body is announced as a plain Arrow stream, in one header."""
+    given = [value.strip().lower() for name, value in scope["headers"] if name == b"content-type"]
+    return given == [ARROW] and not any(name == b"content-encoding" for name, _ in scope["headers"])
 
 
 def check_json(scope: Scope) -> None:

@@ -24,18 +24,24 @@ from pilothouse.ops.serving.exchange import (
 from pilothouse.ops.serving.openapi import document
 from pilothouse.ops.serving.passing import BENTO_PREDICT, CALL, Call, Reply, inner_problem, replay
 
+Act = Callable[[str | None, bytes], Awaitable[Answer]]
+
 PASSED_ON = "other"
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a request goes. `template` names it in metrics; `model` is the name in its path, if there is one."""
+    """Where a request goes. `template` names it in metrics; `model` is the name in its path, if there is one.
+
+    arrow : what takes the body where it is an Arrow stream; None where none is taken.
+    """
 
     method: str
     template: str
-    act: Callable[[str | None, bytes], Awaitable[Answer]]
+    act: Act
     model: str | None = None
+    arrow: Act | None = None
 
 
 class Gate:
@@ -59,7 +65,7 @@ class Gate:
             "/model": Route("GET", "/model", self._describe),
             "/predict": Route("POST", "/predict", self._on(s.predict)),
             "/feedback": Route("POST", "/feedback", self._on(s.feedback)),
-            "/log": Route("POST", "/log", self._on(s.log)),
+            "/log": Route("POST", "/log", self._on(s.log), arrow=self._on(s.log_arrow)),
         }
         self._verbs = {"predict": self._on(s.predict), "feedback": self._on(s.feedback), "log": self._on(s.log)}
 
@@ -112,7 +118,8 @@ class Gate:
             case ["", "models", name]:
                 return Route("GET", "/models/{name}", self._describe, name)
             case ["", "models", name, verb] if verb in self._verbs:
-                return Route("POST", f"/models/{{name}}/{verb}", self._verbs[verb], name)
+                arrow = self._fixed["/log"].arrow if verb == "log" else None
+                return Route("POST", f"/models/{{name}}/{verb}", self._verbs[verb], name, arrow)
         return None
 
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
@@ -122,10 +129,15 @@ class Gate:
         if route.method == "GET":
             return await route.act(route.model, b"")
         with _Place(self):
+            if route.arrow is not None and exchange.is_arrow(scope):
+                return await route.arrow(route.model, await self._read(scope, receive))
             return await route.act(route.model, await self._body(scope, receive))
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         exchange.check_json(scope)
+        return await self._read(scope, receive)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
         return await exchange.read_body(
             scope, receive, self._settings.max_body_bytes, self._settings.body_timeout_s
         )  # fmt: skip
@@ -167,7 +179,7 @@ class Gate:
             raise _wrong_method("GET, POST")
         return await self._body(scope, receive)
 
-    def _on(self, act: Callable[[str, bytes], Awaitable[Answer]]) -> Callable[[str | None, bytes], Awaitable[Answer]]:
+    def _on(self, act: Callable[[str, bytes], Awaitable[Answer]]) -> Act:
         """`act` on the model named in the path, or on the only one."""
         return lambda name, body: act(self._serving.models.only().name if name is None else name, body)
 

@@ -44,7 +44,7 @@ def assemble(workspace: Workspace, settings: Settings, clock: Clock = utc_now) -
 
     folder = os.environ.get(FOLDER_VARIABLE)
     serving = Serving(
-        workspace, State.open(workspace.state_url), settings, process=_process(settings, clock), clock=clock,
+        workspace, State.of(workspace, settings), settings, process=_process(settings, clock), clock=clock,
         metrics=Metrics(Path(folder) if folder else None),
     )  # fmt: skip
     return Gate(serving, bentoml_app(serving, workspace), settings)

@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from pilothouse.data.epoch import EpochView
-from pilothouse.data.errors import BadArtifact, ModelNotLoaded, NoChampion, NotFound, UnknownModel
+from pilothouse.data.errors import BadArtifact, ModelNotLoaded, NoChampion, NotFound, NotServedHere, UnknownModel
+from pilothouse.data.log.door import Door
 from pilothouse.data.signature import Feature, Kind, Signature, Value
 from pilothouse.data.state import catalog, deployments
 from pilothouse.data.state.catalog import ModelRow, VersionRow
@@ -52,25 +53,44 @@ class Served:
 
     champion : the version that answers here; None when the model has none, or it could not be loaded.
     due : the deployment in force, which `champion` follows as soon as it is loaded.
+    watched : versions that have no artifact: they answer elsewhere, and are only logged here.
+    door : what its column classes keep out of the log.
     """
 
     model: ModelRow
     bodies: Bodies
+    door: Door
     example: dict[str, Value]
     champion: LiveModel | None = None
     due: Deployment | None = None
+    watched: frozenset[int] = frozenset()
 
     @property
     def name(self) -> str:
         return self.model.name
 
     def live(self) -> LiveModel:
-        """Raises NoChampion, or ModelNotLoaded when this process failed to load the one there is."""
+        """Raises NoChampion, NotServedHere, or ModelNotLoaded when this process failed to load the one there is."""
+        if self.due is not None and self.due.version in self.watched:
+            raise NotServedHere(self.name, self.due.version)
         if self.champion is not None:
             return self.champion
         if self.due is None:
             raise NoChampion(self.name)
         raise ModelNotLoaded(self.name, self.due.version)
+
+    @property
+    def version(self) -> int | None:
+        """The champion's number, wherever it answers; None before the first."""
+        if self.due is not None and (self.champion is None or self.due.version in self.watched):
+            return self.due.version
+        return None if self.champion is None else self.champion.version
+
+    def champion_version(self) -> int:
+        """The champion's number. Raises NoChampion."""
+        if self.version is None:
+            raise NoChampion(self.name)
+        return self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +171,9 @@ class Models:
                 if not self.is_warm(d.model, d.version)
             ]
         self._add(models)
+        self._mark_watched([row for row in rows if row.artifact_sha256 is None])
         self._adopt(current)
-        return rows
+        return [row for row in rows if row.artifact_sha256 is not None]
 
     def is_warm(self, model: str, version: int) -> bool:
         return (model, version) in self._warm
@@ -179,7 +200,7 @@ class Models:
     def _check_features(self, row: VersionRow) -> None:
         """Requests are checked against the model's features, so every version must take the same."""
         if row.signature.features != self._served[row.model].model.signature.features:
-            raise BadArtifact(row.artifact_sha256, f"version {row.version} takes other features than {row.model} does")
+            raise BadArtifact(row.artifact, f"version {row.version} takes other features than {row.model} does")
 
     def take_switched(self) -> list[Switched]:
         """The switches since the last call."""
@@ -204,7 +225,14 @@ class Models:
     def _serve(self, row: ModelRow) -> Served:
         folder = self._workspace.reference(row.name, row.profile_id)
         example = reference_example(folder, row.signature)
-        return Served(model=row, bodies=Bodies(row.signature, self._max_rows), example=example)
+        door = Door.of(self._workspace, row.signature, row.classes)
+        return Served(model=row, bodies=Bodies(row.signature, self._max_rows), door=door, example=example)
+
+    def _mark_watched(self, rows: list[VersionRow]) -> None:
+        with self._swap:
+            for row in rows:
+                served = self._served[row.model]
+                self._served = {**self._served, row.model: replace(served, watched=served.watched | {row.version})}
 
     def _adopt(self, current: Mapping[str, Deployment]) -> None:
         """Swap every model whose deployment has moved on and whose new champion is loaded; others keep answering."""

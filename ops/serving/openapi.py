@@ -56,13 +56,21 @@ _MODEL: Schema = {
         "task": {"type": "string"},
     },
 }
+_ARROW: Schema = {
+    "schema": {
+        "type": "string",
+        "format": "binary",
+        "description": "An Arrow IPC stream without compression: a column for each feature and context column, "
+        "`prediction`, and those of `id`, `at`, `score`, `entity_id`, `keys` and `version` that there are.",
+    }
+}
 _WHY = {
     "400": "Not JSON.",
     "404": "No such model or version.",
     "408": "The body did not arrive in time.",
     "409": "The model has no champion.",
     "413": "The body is too large.",
-    "415": "The body is not announced as JSON.",
+    "415": "The body is not announced as a type that is taken.",
     "422": "The body is not what the model takes.",
     "503": "Too many requests in hand, or the log cannot be written. Try again.",
 }
@@ -116,6 +124,7 @@ def _model_paths(base: str, served: Served) -> dict[str, Any]:
         f"{base}/{verb}": _post(f"{tag}-{verb}", summary, schema, _examples(verb, served), {status: _json(answer)})
         for verb, (summary, schema, status, answer) in operations.items()
     }
+    paths[f"{base}/log"]["post"]["requestBody"]["content"]["application/vnd.apache.arrow.stream"] = _ARROW
     described = {"$ref": "#/components/schemas/Model"}
     paths[base or "/model"] = _get(f"{tag}-model", "What the model takes and gives.", described, ["404"])
     return paths
@@ -188,7 +197,13 @@ def _columns(signature: Signature) -> dict[str, Schema]:
         "at": {"type": "array", "items": _TIME},
         "entities": {"type": "array", "items": {"anyOf": [_ID, {"type": "null"}]}},
         "keys": {"type": "array", "items": {"anyOf": [_KEY, {"type": "null"}]}},
+        "context": {"type": "array", "items": {"anyOf": [_context_schema(signature), {"type": "null"}]}},
     }
+
+
+def _context_schema(signature: Signature) -> Schema:
+    columns = (Feature(name=c.name, kind=c.kind) for c in signature.context)
+    return _object({c.name: _feature_schema(c) for c in columns}, [])
 
 
 def _object(properties: Schema, required: list[str]) -> Schema:

@@ -47,6 +47,7 @@ def bentoml_app(serving: Serving, workspace: Workspace) -> ASGIApp:
             at: list[str] | None = None,
             entities: list[str | None] | None = None,
             keys: list[dict[str, Any] | None] | None = None,
+            context: list[dict[str, Any] | None] | None = None,
         ) -> dict[str, Any]:
             """Predictions for `rows`, one object a row; `model` may be left out where one model is served."""
             # What counts is the body as it came: the arguments have lost doubled names, and NaN has become a number.

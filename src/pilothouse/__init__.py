@@ -17,7 +17,7 @@ from pilothouse.data.windows import Window
 if TYPE_CHECKING:
     from pilothouse.app.house import House
 
-__all__ = ["BadData", "NotFound", "PilothouseError", "Refused", "Unavailable", "Window", "init", "open"]
+__all__ = ["BadData", "NotFound", "PilothouseError", "Refused", "Unavailable", "Window", "init", "open", "restore"]
 __version__ = "0.1.0"
 
 
@@ -33,3 +33,14 @@ def open(path: str | PathLike[str]) -> House:
     from pilothouse.app.house import House
 
     return House.open(Path(path))
+
+
+def restore(folder: str | PathLike[str], path: str | PathLike[str], *, state_url: str | None = None) -> House:
+    """Make a workspace at `path` of the backup in `folder`, and open it.
+
+    state_url : an empty PostgreSQL database to put the state into. Raises UnknownBackup, BadBackup or AlreadyExists.
+    """
+    from pilothouse.ops.actors import local_operator
+    from pilothouse.ops.backup.restore import restore as put_back
+
+    return open(put_back(Path(folder), Path(path), local_operator(), state_url=state_url).workspace)

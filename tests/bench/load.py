@@ -27,27 +27,32 @@ class Served:
         return statistics.quantiles(self.latencies_ms, n=100, method="inclusive")[percent - 1]
 
 
-def send(sockets: Sequence[socket.socket], request: bytes, seconds: float) -> Served:
-    """Keep every connection busy with `request` for `seconds`, and wait for the last answers."""
-    return asyncio.run(_send(sockets, request, seconds))
+def send(sockets: Sequence[socket.socket], request: bytes, seconds: float, pause_s: float = 0.0) -> Served:
+    """Send `request` over every connection for `seconds`, and wait for the last answers.
+
+    pause_s : from an answer to the next request of a connection; 0 keeps all of them busy.
+    """
+    return asyncio.run(_send(sockets, request, seconds, pause_s))
 
 
-async def _send(sockets: Sequence[socket.socket], request: bytes, seconds: float) -> Served:
+async def _send(sockets: Sequence[socket.socket], request: bytes, seconds: float, pause_s: float) -> Served:
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
-    each = [_keep_asking(loop, sock, request, started + seconds) for sock in sockets]
+    each = [_keep_asking(loop, sock, request, started + seconds, pause_s) for sock in sockets]
     latencies = await asyncio.gather(*each)
     return Served(seconds=time.perf_counter() - started, latencies_ms=[ms for one in latencies for ms in one])
 
 
 async def _keep_asking(
-    loop: asyncio.AbstractEventLoop, sock: socket.socket, request: bytes, until: float
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, request: bytes, until: float, pause_s: float
 ) -> list[float]:
     latencies = []
     while (began := time.perf_counter()) < until:
         await loop.sock_sendall(sock, request)
         await _answer(loop, sock)
         latencies.append((time.perf_counter() - began) * 1000)
+        if pause_s:
+            await asyncio.sleep(pause_s)
     return latencies
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from pilothouse.data.rollups.profile import LABEL, SCORE
+from pilothouse.data.signature import Signature
 from pilothouse.data.windows import Window
 from pilothouse.ops.demo.build import MODEL
 from pilothouse.ops.house import House
@@ -54,12 +55,12 @@ def drift(model: ModelHandle, size: str, times: int) -> list[Row]:
     current = feature_rows(model, window)
     acts: dict[str, Callable[[], object]] = {
         "ours": lambda: model.history.drift(window),
-        FROM_LOG: lambda: scipy_drift(model, reference, feature_rows(model, window)),
-        "SciPy, rows in memory": lambda: scipy_drift(model, reference, current),
-        "SciPy with its defaults, rows in memory": lambda: scipy_drift(model, reference, current, "auto"),
+        FROM_LOG: lambda: scipy_drift(model.signature, reference, feature_rows(model, window)),
+        "SciPy, rows in memory": lambda: scipy_drift(model.signature, reference, current),
+        "SciPy with its defaults, rows in memory": lambda: scipy_drift(model.signature, reference, current, "auto"),
     }
     contenders: dict[str, Callable[[], float]] = {name: partial(cpu_ms, act) for name, act in acts.items()}
-    with evidently(model, reference, current) as preset:
+    with evidently(model.signature, reference, current) as preset:
         found = alternate(contenders | {PRESET: preset}, times)
     goals = {FROM_LOG: LESS_THAN_SCIPY, PRESET: LESS_THAN_EVIDENTLY}
     return against_ours("drift of all features, 14 d", found, goals, size)
@@ -103,7 +104,7 @@ def scored_rows(model: ModelHandle, window: Window) -> pl.DataFrame:
 
 
 def scipy_drift(
-    model: ModelHandle, reference: pl.DataFrame, current: pl.DataFrame, method: str = "asymp"
+    signature: Signature, reference: pl.DataFrame, current: pl.DataFrame, method: str = "asymp"
 ) -> list[float]:
     """Kolmogorov and Smirnov's test of each number, chi-squared of each category: what one would write oneself.
 
@@ -115,7 +116,7 @@ def scipy_drift(
         ks_2samp(*_values(f.column, reference, current), method=method).statistic
         if f.numeric
         else chi2_contingency(_counts(f.column, reference, current)).statistic
-        for f in model.signature.features
+        for f in signature.features
     ]
 
 
@@ -141,11 +142,11 @@ def sklearn_trend(scored: pl.DataFrame, windows: list[Window]) -> list[float]:
 
 
 @contextmanager
-def evidently(model: ModelHandle, reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[Callable[[], float]]:
+def evidently(signature: Signature, reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[Callable[[], float]]:
     """Runs Evidently's drift preset in a child process each time it is called; gives the processor milliseconds."""
     columns = {
-        "numeric": [f.column for f in model.signature.features if f.numeric],
-        "categorical": [f.column for f in model.signature.features if not f.numeric],
+        "numeric": [f.column for f in signature.features if f.numeric],
+        "categorical": [f.column for f in signature.features if not f.numeric],
     }
     with tempfile.TemporaryDirectory(prefix="bench-evidently-") as folder:
         for name, frame in (("reference", reference), ("current", current)):

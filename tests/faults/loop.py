@@ -23,7 +23,7 @@ from tests.faults.load import Load
 from tests.support.processes import running_service, running_worker, wait_until
 from tests.support.small import MODEL, make_small
 
-SEAL_POINTS = ("seal:read", "seal:appended", "seal:synced", "seal:forgotten", "seal:labels-appended")
+SEAL_POINTS = ("seal:read", "seal:committed", "seal:appended", "seal:forgotten", "seal:labels-appended")
 FOLD_POINTS = ("fold:computed", "fold:appended")
 _SUM = ("n", "s", "s2")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import loop
+from tests.faults import log, loop
 
 TIMES = 2
 
@@ -16,3 +16,11 @@ def test_nothing_acknowledged_is_lost_or_doubled(name: str) -> None:
     print(outcome)
     assert outcome.tried == TIMES
     assert (outcome.lost, outcome.doubled, outcome.wrong) == (0, 0, 0)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", log.CAMPAIGNS)
+def test_the_log_loses_doubles_and_miscounts_nothing(name: str) -> None:
+    found = log.CAMPAIGNS[name]("small")
+    print(*found, sep="\n")
+    assert [outcome for outcome in found if not outcome.met] == []

@@ -48,6 +48,7 @@ from pilothouse.ops.pipeline.compare import compare
 from pilothouse.ops.pipeline.requests import STEPS, cancel, retrain
 from pilothouse.ops.pipeline.snapshot import JUST_PAST, mature_end
 from pilothouse.ops.pipeline.tracking import StepRunner
+from pilothouse.ops.references import Terms
 from pilothouse.ops.registry import Registry
 from pilothouse.ops.scoring import SklearnScorer
 from pilothouse.ops.slots import Slot
@@ -118,7 +119,7 @@ def make_place(root: Path, *, stale: bool, estimator: Callable[[], Any] = linear
         model.set_params(histgradientboostingclassifier__max_iter=100_000)
     Registry(workspace, state, store).register_model(
         ANN, "flights", model, reference=reference, target="late", task=Task.BINARY, trusted=untrusted(model),
-        label_policy=LabelPolicy(horizon=timedelta(days=2)), gate_policy=GatePolicy(min_labelled=500),
+        terms=Terms(label_policy=LabelPolicy(horizon=timedelta(days=2)), gate_policy=GatePolicy(min_labelled=500)),
     )  # fmt: skip
     truth = world(ROWS, 3, shifted=stale)
     write_log(workspace, state, truth)

@@ -14,8 +14,8 @@ from pilothouse.ops.house import House
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return make_small(tmp_path / "w")
+def house(tmp_path: Path, kept_in: str) -> House:
+    return make_small(tmp_path / "w", kept_in)
 
 
 def champion_model(house: House) -> Any:

@@ -29,9 +29,9 @@ from pilothouse.ops.releases.switch import Releases
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, kept_in: str) -> Iterator[House]:
     """A house whose model has versions 1 (the champion), 2 and 3."""
-    made = make_small(tmp_path / "workspace")
+    made = make_small(tmp_path / "workspace", kept_in)
     version = made[MODEL].versions[0]
     model = artifacts.load(made.store.read(version.artifact_sha256), version.trusted_types)
     for _ in range(2):

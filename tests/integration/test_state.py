@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -42,8 +41,8 @@ def version(number: int, run_id: str | None = None) -> VersionRow:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    store = State.open(f"sqlite:///{tmp_path / 'state.sqlite'}")
+def state(state_url: str) -> Iterator[State]:
+    store = State.open(state_url)
     with store.write() as conn:
         catalog.add_model(conn, model())
         catalog.add_version(conn, version(1))
@@ -78,8 +77,7 @@ def test_unknown_and_taken_names_say_what_there_is(state: State) -> None:
             catalog.add_model(conn, model())
 
 
-def test_concurrent_writers_lose_nothing(tmp_path: Path) -> None:
-    state = State.open(f"sqlite:///{tmp_path / 'state.sqlite'}")
+def test_concurrent_writers_lose_nothing(state: State) -> None:
     with state.write() as conn:
         conn.execute(text("CREATE TABLE counter (n INTEGER)"))
         conn.execute(text("INSERT INTO counter VALUES (0)"))
@@ -97,7 +95,6 @@ def test_concurrent_writers_lose_nothing(tmp_path: Path) -> None:
         thread.join()
     with state.read() as conn:
         assert conn.execute(text("SELECT n FROM counter")).scalar_one() == 200
-    state.close()
 
 
 def test_of_two_decisions_on_one_epoch_one_wins(state: State) -> None:
@@ -137,7 +134,8 @@ def test_a_changed_audit_row_is_found_at_its_place(state: State, tamper: str, fo
             audit.append(conn, actor="ann", act=act, target="churn", details={"n": 1}, at=NOW)
         assert audit.verify(conn) is None
         for event in ("update", "delete"):
-            conn.execute(text(f"DROP TRIGGER audit_no_{event}"))
+            of_table = "" if conn.dialect.name == "sqlite" else " ON audit"
+            conn.execute(text(f"DROP TRIGGER audit_no_{event}{of_table}"))
         conn.execute(text(tamper))
         assert audit.verify(conn) == found
 

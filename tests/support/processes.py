@@ -26,8 +26,8 @@ def running_worker(house: House, crash_at: str | None = None) -> Iterator[subpro
 
 
 @contextmanager
-def running_service(house: House) -> Iterator[str]:
-    port = free_port(0)
+def running_service(house: House, port: int = 0) -> Iterator[str]:
+    port = port or free_port(0)
     url = f"http://127.0.0.1:{port}"
     command = [
         sys.executable, "-m", "pilothouse.ops.serving", "--workspace", str(house.workspace.root), "--port", str(port),

@@ -30,8 +30,8 @@ def planted(rows: int, seed: int) -> pl.DataFrame:
     )
 
 
-def make_small(folder: Path) -> House:
-    """A workspace at `folder` with the model `loans`, logistic regression, as version 1."""
+def make_small(folder: Path, settings: str = "") -> House:
+    """A workspace at `folder` with the model `loans`, logistic regression, as version 1. settings : lines of TOML."""
     from sklearn.compose import make_column_transformer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -44,6 +44,8 @@ def make_small(folder: Path) -> House:
     model = make_pipeline(columns, LogisticRegression()).fit(
         train.drop("failed").to_pandas().astype({"purpose": object}), train["failed"].to_numpy()
     )
-    house = House.open(Workspace.create(folder).root)
+    workspace = Workspace.create(folder)
+    workspace.settings_file.write_text(settings)
+    house = House.open(workspace.root)
     house.register(MODEL, model, reference=planted(1000, seed=2), target="failed", trusted=("numpy.dtype",))
     return house

@@ -90,7 +90,7 @@ def test_a_bad_field_is_pointed_at(changes: dict[str, Any], pointer: str, detail
         ({"at": ["2026-03-03T00:00"]}, ("/at/0", "must be an ISO 8601 time with a zone, such as 2026-03-03T00:00:00Z")),
         ({"at": ["9026-03-03T00:00:00Z"]}, ("/at/0", "must lie from the year 1970 to 2199")),
         ({"keys": [{}]}, ("/keys/0", "must have 1 to 16 fields; got 0")),
-        ({"row": 1}, ("/row", "is not a field here; allowed: rows, ids, at, entities, keys, model")),
+        ({"row": 1}, ("/row", "is not a field here; allowed: rows, ids, at, entities, keys, context, model")),
     ],
 )  # fmt: skip
 def test_a_bad_request_is_pointed_at(changes: dict[str, Any], expected: tuple[str, str]) -> None:

@@ -226,14 +226,14 @@ def test_a_history_answers_as_of_the_moment_it_was_asked_first(book: Book) -> No
     assert (history.performance(window).rows, book.history().performance(window).rows) == (100, 200)
 
 
-def test_other_tasks_have_drift_and_say_that_performance_is_not_measured(book: Book) -> None:
+def test_a_regression_without_predictions_has_drift_and_says_what_is_missing(book: Book) -> None:
     book.signature = replace(book.signature, task=Task.REGRESSION, target=replace(book.signature.target, classes=()))
     keep(book, traffic(600, NOW - DAY, NOW))
     book.fold()
     history, window = book.history(), Window(NOW - DAY, NOW)
     found = history.performance(window)
     assert (found.rows, found.labelled, found.coverage) == (600, 600, 1.0)
-    assert found.metrics["performance"].reason.startswith("performance of regression models is not measured yet")
+    assert {m.reason for m in found.metrics.values()} == {"no labelled row has a prediction"}
     assert history.drift(window).features[0].psi is not None
     assert history.health(NOW).reasons[0].sentence.startswith("Too few labelled rows to say")
 

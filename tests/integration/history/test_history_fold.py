@@ -88,13 +88,14 @@ def test_a_log_that_no_longer_knows_what_came_is_counted_anew(book: Book) -> Non
     book.fold()
     folded = prediction_folder(book.workspace, "flights", book.signature).version
     assert folded is not None
-    book.log([Prediction("b", at("04-01 11:00"), 0.3)])
-    entry = book.workspace.predictions("flights") / "_delta_log" / f"{folded + 1:020d}.json"
+    for name in ("b", "c"):
+        book.log([Prediction(name, at("04-01 11:00"), 0.3)])
     folder = prediction_folder(book.workspace, "flights", book.signature)
     folder.table().create_checkpoint()
-    entry.unlink()
+    folder.journal.keep_checkpoint(folded + 2)
+    folder.journal.entry(folded + 1).unlink()
     assert book.fold().rebuilt
-    assert book.history().performance(Window(at("04-01 00:00"), at("04-02 00:00"))).rows == 2
+    assert book.history().performance(Window(at("04-01 00:00"), at("04-02 00:00"))).rows == 3
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -41,7 +41,11 @@ def crash(point):
 seal(Workspace.open(sys.argv[1]), {"flights": Signature.from_json(json.loads(sys.argv[2]))}, Settings(), crash=crash)
 """
 
-STEPS = [f"seal:{kind}{step}" for kind in ("", "labels-") for step in ("read", "appended", "synced", "forgotten")]
+STEPS = [
+    f"seal:{kind}{step}"
+    for kind in ("", "labels-")
+    for step in ("read", "written", "committed", "appended", "forgotten")
+]
 
 
 @pytest.mark.faults

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pilothouse.data.errors import LogUnavailable
@@ -71,6 +72,31 @@ def test_predictions_made_elsewhere_are_logged_under_their_version(client: Any, 
     assert client.post("/log", json=body | {"version": 9}).json()["title"] == "Unknown version"
     logged = bench.logged()
     assert logged.select("prediction_id", "version", "role", "score").rows() == [("e1", 2, "champion", 0.75)]
+
+
+def test_an_arrow_stream_is_logged_as_the_same_rows_in_json_are(client: Any, bench: Any) -> None:
+    columns = {name: [value] * 3 for name, value in ROW.items()}
+    rest = {"prediction": [1, 0, 1], "score": [0.7, None, 0.9], "id": ["a", "b", "c"], "keys": [{"flight": 3}] * 3}
+    headers = {"content-type": "application/vnd.apache.arrow.stream"}
+    sent = _stream(columns | rest)
+    for path in ("/log", "/models/flights/log", "/log"):
+        answer = client.post(path, content=sent, headers=headers)
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 3})
+    logged = bench.logged().sort("prediction_id")
+    assert logged.select("prediction_id", "prediction", "score", "x_hour", "keys").rows() == [
+        ("a", 1, 0.7, 9, '{"flight":3}'), ("b", 0, None, 9, '{"flight":3}'), ("c", 1, 0.9, 9, '{"flight":3}')
+    ]  # fmt: skip
+    wrong = client.post("/log", content=_stream(columns | rest | {"score": [0.7, 7.0, 0.9]}), headers=headers).json()
+    assert wrong["faults"] == [{"pointer": "/scores/1", "detail": "must lie from 0 to 1"}]
+    assert client.post("/predict", content=sent, headers=headers).status_code == 415
+    assert client.post("/log", content=sent, headers=headers | {"content-encoding": "gzip"}).status_code == 415
+
+
+def _stream(columns: dict[str, Any]) -> bytes:
+    sink, table = pa.BufferOutputStream(), pa.table(columns)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def test_a_model_is_described_with_an_example_that_it_takes(client: Any, bench: Any) -> None:
@@ -180,6 +206,16 @@ def test_above_the_limit_requests_are_sent_away_at_once(serve_with: Any) -> None
         assert sorted(a.status_code for a in answers) == [200, 200, 503, 503, 503]
         assert all(a.headers["retry-after"] == "1" for a in answers if a.status_code == 503)
         assert client.post("/predict", json={"rows": [ROW]}).status_code == 200
+
+
+def test_where_it_is_chosen_a_full_disk_costs_the_row_and_not_the_answer(serve_with: Any, bench: Any) -> None:
+    with serve_with(disk_full="answer_unlogged", min_free_bytes=2**62) as client:
+        answer = client.post("/predict", json={"rows": [ROW], "ids": ["a"]})
+        assert (answer.status_code, answer.headers["x-pilothouse-durability"]) == (200, "unlogged")
+        told = client.post("/feedback", json={"labels": [{"id": "a", "label": 1}]})
+        assert (told.status_code, told.json()["title"]) == (503, "Disk full")
+        assert 'pilothouse_rows_total{kind="unlogged",model="flights"} 1.0' in client.get("/metrics").text
+    assert bench.logged().is_empty()
 
 
 def test_no_answer_without_its_row(client: Any, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:

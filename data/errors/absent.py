@@ -1,0 +1,75 @@
+"""What was asked for does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pilothouse.data.errors.tree import NotFound, did_you_mean, listing
+
+
+class UnknownWorkspace(NotFound):
+    def __init__(self, path: object) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is not a Pilothouse workspace (it has no pilothouse.toml). Make one with `pilothouse init {path}`."
+        )
+
+
+class UnknownModel(NotFound):
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name, self.known = name, tuple(known)
+        super().__init__(
+            f"No model is named {name!r}. Registered: {listing(self.known)}.{did_you_mean(name, self.known)}"
+        )
+
+
+class UnknownVersion(NotFound):
+    def __init__(self, model: str, version: int, known: Iterable[int] = ()) -> None:
+        self.model, self.version, self.known = model, version, tuple(known)
+        listing = ", ".join(str(v) for v in self.known) or "none yet"
+        super().__init__(f"{model} has no version {version}. It has: {listing}.")
+
+
+class UnknownRun(NotFound):
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"No run has the id {run_id!r}. `pilothouse runs` lists them.")
+
+
+class UnknownBackup(NotFound):
+    def __init__(self, path: object) -> None:
+        self.path = path
+        super().__init__(f"{path} holds no backup (it has no backup.json). Make one with `pilothouse backup {path}`.")
+
+
+class UnknownFeature(NotFound):
+    def __init__(self, model: str, feature: str, known: Iterable[str]) -> None:
+        self.model, self.feature, self.known = model, feature, tuple(known)
+        super().__init__(
+            f"{model} has no feature {feature!r}. It has: {listing(self.known)}.{did_you_mean(feature, self.known)}"
+        )
+
+
+class UnknownColumn(NotFound):
+    def __init__(self, model: str, column: str, known: Iterable[str]) -> None:
+        self.model, self.column, self.known = model, column, tuple(known)
+        super().__init__(
+            f"{model} logs no column {column!r}. It logs: {listing(self.known)}.{did_you_mean(column, self.known)}"
+        )
+
+
+class CommitsGone(NotFound):
+    def __init__(self, table: str, version: int) -> None:
+        self.table, self.version = table, version
+        super().__init__(
+            f"Commit {version} of {table} has been cleaned away. Read the whole table instead, or rebuild from it."
+        )
+
+
+class NothingDamaged(NotFound):
+    def __init__(self, model: str, file: str, known: Iterable[str]) -> None:
+        self.model, self.file, self.known = model, file, tuple(known)
+        super().__init__(
+            f"No file {file!r} of {model}'s log is known to be damaged. Known: {listing(self.known)}. "
+            f"`pilothouse verify {model}` looks for more."
+        )

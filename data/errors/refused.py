@@ -1,0 +1,108 @@
+"""A rule stands against the act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pilothouse.data.errors.tree import Refused
+
+
+class NotServedHere(Refused):
+    def __init__(self, model: str, version: int) -> None:
+        self.model, self.version = model, version
+        super().__init__(
+            f"{model} version {version} is served elsewhere and only watched here: it has no artifact to answer with. "
+            f"Send its predictions to /models/{model}/log, or register the model itself."
+        )
+
+
+class NotAllowed(Refused):
+    def __init__(self, actor: str, act: str, needs: str) -> None:
+        self.actor, self.act, self.needs = actor, act, needs
+        super().__init__(f"{actor} may not {act}: it needs the role {needs}. Ask someone who has it.")
+
+
+class AlreadyExists(Refused):
+    def __init__(self, what: str, way_out: str) -> None:
+        self.what = what
+        super().__init__(f"{what} exists already. {way_out}")
+
+
+class AlreadyChampion(Refused):
+    def __init__(self, model: str, version: int) -> None:
+        self.model, self.version = model, version
+        super().__init__(f"Version {version} is the champion of {model} already; nothing was changed.")
+
+
+class StaleDecision(Refused):
+    def __init__(self, model: str, expected_epoch: int, epoch: int, champion: int | None) -> None:
+        self.model, self.expected_epoch, self.epoch, self.champion = model, expected_epoch, epoch, champion
+        super().__init__(
+            f"{model} has changed since you looked: you decided at epoch {expected_epoch}, it stands at epoch {epoch} "
+            f"with version {champion} as champion. Look again and decide anew."
+        )
+
+
+class NothingToRollBack(Refused):
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(
+            f"{model} has no earlier champion to return to (a version that was rolled back does not count)."
+        )
+
+
+class NoChampion(Refused):
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(f"{model} has no champion yet. Promote a version first.")
+
+
+class WorkersNotReady(Refused):
+    def __init__(self, model: str, version: int, ready: int, live: int, reasons: Iterable[str] = ()) -> None:
+        self.model, self.version, self.ready, self.live, self.reasons = model, version, ready, live, tuple(reasons)
+        why = f" Reported: {'; '.join(self.reasons)}." if self.reasons else ""
+        super().__init__(
+            f"{ready} of {live} service workers have loaded {model} version {version}; nothing was switched.{why} "
+            "Try again, or look at the service's output."
+        )
+
+
+class LeaseLost(Refused):
+    def __init__(self, name: str, holder: str | None) -> None:
+        self.name, self.holder = name, holder
+        super().__init__(f"{name} is held by {holder or 'nobody'}; this process no longer may do it.")
+
+
+class FixedClass(Refused):
+    def __init__(self, model: str, column: str, told: str) -> None:
+        self.model, self.column, self.told = model, column, told
+        super().__init__(
+            f"Column {column!r} of {model} is {told} and stays so: a column is hashed from its first row on or never, "
+            "or equal values would no longer be equal. It can be plain, sensitive, masked or dropped where it is not hashed."
+        )
+
+
+class NoReason(Refused):
+    def __init__(self, act: str) -> None:
+        self.act = act
+        super().__init__(f"{act} needs a reason: it is written to the audit trail. Say why.")
+
+
+class CannotRetrain(Refused):
+    def __init__(self, model: str, why: str, way_out: str) -> None:
+        self.model, self.why = model, why
+        super().__init__(f"{model} cannot be retrained: {why}. {way_out}")
+
+
+class ImportBrokenOff(Refused):
+    def __init__(self, source: str, model: str) -> None:
+        self.source, self.model = source, model
+        super().__init__(
+            f"An import of {source} into {model} was broken off. Go on with it with `--resume`; no row comes in twice."
+        )
+
+
+class ImportStopped(Refused):
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(f"The import into {model} was stopped. What was written stays; start it again to go on.")

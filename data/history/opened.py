@@ -1,0 +1,92 @@
+"""A model's tables as questions read them: opened once for every version of them, with what was counted from it."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import polars as pl
+
+from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.policies import LabelPolicy
+from pilothouse.data.rollups.source import Extent, Source, table_extent
+from pilothouse.data.rollups.store import Cursor, rollup_folder
+from pilothouse.data.signature import Signature
+from pilothouse.data.workspace import Workspace
+
+_MODELS_REMEMBERED = 64
+_COUNTS_REMEMBERED = 256
+
+
+class Memory:
+    """Counts by question, the latest few hundred. They are counts of pinned versions, so they never go stale."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[Hashable, pl.DataFrame] = OrderedDict()
+        self._lock = Lock()
+
+    def recall(self, question: Hashable, count: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """The answer remembered, or that of `count`."""
+        with self._lock:
+            if question in self._held:
+                self._held.move_to_end(question)
+                return self._held[question]
+        found = count()
+        with self._lock:
+            self._held[question] = found
+            while len(self._held) > _COUNTS_REMEMBERED:
+                self._held.popitem(last=False)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Roll-ups and log of a model, each at the version it had when opened. extent : of the prediction table."""
+
+    rollups: DeltaFolder
+    source: Source
+    cursor: Cursor
+    extent: Extent
+    memory: Memory = field(default_factory=Memory)
+
+
+_opened: OrderedDict[Hashable, tuple[Hashable, Opened]] = OrderedDict()
+_lock = Lock()
+
+
+def open_tables(workspace: Workspace, model: str, signature: Signature, policy: LabelPolicy) -> Opened:
+    """The tables at their newest versions; those of the last call as long as nobody has committed since."""
+    key = (workspace.root, model, signature, policy)
+    folders = (workspace.rollups(model), workspace.labels(model), workspace.predictions(model))
+    newest = tuple(_newest_commit(folder) for folder in folders)
+    with _lock:
+        found = _opened.get(key)
+        if found is None or found[0] != newest or None in newest:
+            found = (newest, _open(workspace, model, signature, policy))
+        _opened[key] = found
+        _opened.move_to_end(key)
+        while len(_opened) > _MODELS_REMEMBERED:
+            _opened.popitem(last=False)
+    return found[1]
+
+
+def _open(workspace: Workspace, model: str, signature: Signature, policy: LabelPolicy) -> Opened:
+    # Roll-ups are opened before the log's tables, so that they have never taken in more than those show.
+    rollups = rollup_folder(workspace, model)
+    rollups.table()
+    source = Source.open(workspace, model, signature, policy)
+    return Opened(rollups=rollups, source=source, cursor=Cursor.of(rollups), extent=table_extent(source.predictions))
+
+
+def _newest_commit(table: Path) -> tuple[str, int] | None:
+    """Name and inode of a Delta table's newest log entry; the inode, for a table that was made anew."""
+    log = table / "_delta_log"
+    if not log.is_dir():
+        return None
+    with os.scandir(log) as entries:
+        commits = [(entry.name, entry.inode()) for entry in entries if entry.name.endswith(".json")]
+    return max(commits, default=None)

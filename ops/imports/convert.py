@@ -1,0 +1,312 @@
+"""From raw columns to rows of the log. What cannot be read is told with its reason, and its row is set aside whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+
+from pilothouse.data.errors import MissingColumn
+from pilothouse.data.log.door import Door
+from pilothouse.data.log.schema import Role, Status, label_schema, prediction_schema
+from pilothouse.data.signature import NUMERIC, Kind, Signature, Target, Task
+from pilothouse.ops.imports import values
+from pilothouse.ops.imports.mapping import Column, ColumnMap, Part
+from pilothouse.ops.imports.sources import LINE
+from pilothouse.ops.imports.values import Style
+
+CALLER = "import"
+REASONS = "bad_reasons"
+_UTC = pl.Datetime("us", "UTC")
+_WHOLE = r"^(0|-?[1-9]\d{0,14})$"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Everything that decides how a raw row is read.
+
+    formats : of the time columns, by their name. version : of rows that name none. tag : what made ids begin with, and
+    what labels name as their source. threshold : from which score on a row without a prediction counts as positive.
+    """
+
+    signature: Signature
+    mapping: ColumnMap
+    style: Style
+    formats: Mapping[str, str]
+    version: int
+    tag: str
+    now: datetime
+    threshold: float = 0.5
+    door: Door | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A chunk as the log would hold it. good : predictions in the log's columns, with LINE, `label` and `observed_at`
+    beside them. bad : LINE, REASONS and the raw columns of the rows set aside."""
+
+    good: pl.DataFrame
+    bad: pl.DataFrame
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Raw rows and what has been found wrong with them so far."""
+
+    frame: pl.DataFrame
+    style: Style
+    faults: list[tuple[pl.Series, pl.Expr]] = field(default_factory=list)
+
+    def read(self, column: Column, kind: Kind, *, needed: bool = False) -> pl.Series:
+        raw = self.frame[column.source]
+        if raw.dtype.is_float():
+            raw = raw.fill_nan(None)
+        if kind in NUMERIC:
+            found, what = values.as_number(raw, self.style.decimal), "is not a number"
+        elif kind is Kind.BOOLEAN:
+            found, what = values.as_boolean(raw), "is neither yes nor no"
+        else:
+            found, what = values.as_text(raw), "is not a text"
+        return self.checked(column.source, raw, found, what, needed)
+
+    def checked(self, source: str, raw: pl.Series, found: pl.Series, what: str, needed: bool) -> pl.Series:
+        """`found`, with a fault where it has lost a value of `raw`, or where a needed value is missing."""
+        if found.null_count() > raw.null_count():
+            self.fault(raw.is_not_null() & found.is_null(), source, what)
+        if needed and raw.null_count():
+            self.faults.append((raw.is_null(), pl.lit(f"{source}: no value")))
+        return found
+
+    def fault(self, where: pl.Series, source: str, what: str) -> None:
+        said = pl.concat_str(pl.lit(f"{source}: '"), pl.col(source).cast(pl.String).str.head(60), pl.lit(f"' {what}"))
+        self.faults.append((where, said))
+
+    def split(self, good: pl.DataFrame) -> Read:
+        """`good` without the rows that have a fault, and those rows as they came."""
+        found = [(where.fill_null(False), said) for where, said in self.faults]
+        found = [(where, said) for where, said in found if where.any()]
+        if not found:
+            return Read(good=good, bad=self.frame.head(0).with_columns(pl.lit("").alias(REASONS)))
+        any_fault = found[0][0]
+        for where, _ in found[1:]:
+            any_fault = any_fault | where
+        marks = pl.DataFrame([where.alias(f"{REASONS}{i}") for i, (where, _) in enumerate(found)])
+        reasons = pl.concat_str(
+            [pl.when(pl.col(f"{REASONS}{i}")).then(said) for i, (_, said) in enumerate(found)],
+            separator="; ",
+            ignore_nulls=True,
+        )
+        bad = pl.concat([self.frame, marks], how="horizontal").filter(any_fault)
+        return Read(good=good.filter(~any_fault), bad=bad.with_columns(reasons.alias(REASONS)).drop(marks.columns))
+
+
+def check_layout(mapping: ColumnMap, signature: Signature, source: str) -> None:
+    """Raises MissingColumn when a part that every log needs is played by no column."""
+    names = [column.source for column in mapping.columns]
+    if mapping.one(Part.AT) is None:
+        raise MissingColumn(source, "at", names)
+    enough = mapping.one(Part.PREDICTION) or (signature.task is Task.BINARY and mapping.one(Part.SCORE))
+    if not enough:
+        raise MissingColumn(source, "prediction", names)
+
+
+def read_predictions(frame: pl.DataFrame, layout: Layout) -> Read:
+    """A chunk's rows as predictions. Times are UTC; the log says that a row was logged when it happened."""
+    rows, mapping = _Rows(frame, layout.style), layout.mapping
+    at = _time(rows, mapping.one(Part.AT), layout)
+    columns = [
+        frame[LINE],
+        _ids(rows, layout),
+        at.alias("at"),
+        at.alias("logged_at"),
+        _version(rows, layout),
+        _entity(rows, layout),
+        _keys(rows, mapping).alias("keys"),
+        *_own_columns(rows, layout),
+        *_answers(rows, layout),
+        *_outcome(rows, layout, at),
+    ]
+    constants = {"role": Role.CHAMPION.value, "status": Status.OK.value, "caller": CALLER}
+    made = pl.DataFrame(columns).with_columns(pl.lit(value).alias(name) for name, value in constants.items())
+    return rows.split(made)
+
+
+def read_labels(frame: pl.DataFrame, layout: Layout) -> Read:
+    """A chunk of a file of labels: `prediction_id` or `key`, `label`, `observed_at`."""
+    rows, mapping = _Rows(frame, layout.style), layout.mapping
+    id_column, keys = mapping.one(Part.ID), _keys(rows, mapping)
+    no_text = pl.Series("prediction_id", [None] * frame.height, pl.String)
+    ids = no_text if id_column is None else values.as_text(frame[id_column.source]).alias("prediction_id")
+    label = mapping.one(Part.LABEL)
+    if label is None:
+        raise MissingColumn("the file of labels", "label", frame.columns)
+    told = _class(rows, label, layout.signature, needed=True)
+    observed = _time(rows, mapping.one(Part.OBSERVED_AT), layout)
+    keys = pl.Series(keys) if id_column is None else no_text
+    nobody = ids.is_null() & keys.is_null()
+    if nobody.any():
+        rows.faults.append((nobody, pl.lit("it names neither an id nor a whole key")))
+    return rows.split(
+        pl.DataFrame([frame[LINE], ids, keys.alias("key"), told.alias("label"), observed.alias("observed_at")])
+    )
+
+
+def prediction_table(good: pl.DataFrame, signature: Signature, layout: Layout) -> pa.Table:
+    """Read predictions in the log's exact columns and types."""
+    return _table(good, prediction_schema(signature), layout.tag, pl.col("at"))
+
+
+def label_table(good: pl.DataFrame, signature: Signature, layout: Layout) -> pa.Table:
+    """Labels in the log's columns: those of read predictions that have one, or those of a file of labels."""
+    told = good.filter(pl.col("label").is_not_null()).with_columns(
+        recorded_at=pl.col("observed_at"), source=pl.lit(layout.tag)
+    )
+    return _table(told, label_schema(signature), layout.tag, pl.col("recorded_at"))
+
+
+def _table(frame: pl.DataFrame, schema: pa.Schema, tag: str, time: pl.Expr) -> pa.Table:
+    full = frame.with_columns(day=time.dt.date(), spool=pl.lit(tag))
+    columns = [
+        full[f.name].to_arrow().cast(f.type) if f.name in full.columns else pa.nulls(full.height, f.type)
+        for f in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _time(rows: _Rows, column: Column | None, layout: Layout) -> pl.Series:
+    if column is None:
+        return pl.Series([layout.now] * rows.frame.height, dtype=_UTC)
+    raw = rows.frame[column.source]
+    found = values.as_time(raw, layout.formats[column.source], layout.style.time_zone)
+    return rows.checked(column.source, raw, found, "is not a time", needed=True)
+
+
+def _ids(rows: _Rows, layout: Layout) -> pl.Series:
+    """Their ids; otherwise made of the source's own digest and the line, so that a second import makes the same."""
+    column = layout.mapping.one(Part.ID)
+    if column is not None:
+        return rows.read(column, Kind.CATEGORY, needed=True).alias("prediction_id")
+    made = pl.concat_str(pl.lit(f"{layout.tag}-"), pl.col(LINE).cast(pl.String).str.zfill(10))
+    return rows.frame.select(made.alias("prediction_id")).to_series()
+
+
+def _version(rows: _Rows, layout: Layout) -> pl.Series:
+    column = layout.mapping.one(Part.VERSION)
+    if column is None:
+        return pl.Series("version", [layout.version], pl.Int64).new_from_index(0, rows.frame.height)
+    raw = values.as_text(rows.frame[column.source])
+    found = raw.str.extract(r"^[vV]?\s*(\d{1,9})(?:\.0+)?$").cast(pl.Int64, strict=False)
+    return rows.checked(column.source, raw, found, "is not the number of a version", needed=True).alias("version")
+
+
+def _entity(rows: _Rows, layout: Layout) -> pl.Series:
+    column = layout.mapping.one(Part.ENTITY)
+    if column is None:
+        return pl.Series("entity_id", [None] * rows.frame.height, pl.String)
+    return _guarded(layout, rows.read(column, Kind.CATEGORY).alias("entity_id"))
+
+
+def _keys(rows: _Rows, mapping: ColumnMap) -> pl.Series:
+    """Business keys as canonical JSON; null where one of them is missing.
+
+    A text that is a whole number is written as one: the same key is 12 in one file and "12" in the next.
+    """
+    columns = sorted(mapping.all(Part.KEY), key=lambda column: column.name)
+    if not columns:
+        return pl.Series("keys", [None] * rows.frame.height, pl.String)
+    texts = pl.DataFrame([values.as_text(rows.frame[c.source]).alias(str(i)) for i, c in enumerate(columns)])
+    pieces: list[pl.Expr] = []
+    for place, column in enumerate(columns):
+        text = pl.col(str(place))
+        quoted = pl.struct(v=text).struct.json_encode().str.slice(5).str.head(-1)
+        sign = "," if place else "{"
+        pieces.append(pl.lit(f"{sign}{msgspec.json.encode(column.name).decode()}:"))
+        pieces.append(pl.when(text.str.contains(_WHOLE)).then(text).when(text.is_not_null()).then(quoted))
+    return texts.select(pl.concat_str([*pieces, pl.lit("}")]).alias("keys")).to_series()
+
+
+def _own_columns(rows: _Rows, layout: Layout) -> Iterable[pl.Series]:
+    """Features and context columns under the log's names, as the model's column classes let them in."""
+    mapped = {
+        (column.part, column.name): column
+        for column in (*layout.mapping.all(Part.FEATURE), *layout.mapping.all(Part.CONTEXT))
+    }
+    for part, columns in ((Part.FEATURE, layout.signature.features), (Part.CONTEXT, layout.signature.context)):
+        for ours in columns:
+            theirs = mapped.get((part, ours.name))
+            if theirs is not None:
+                found = rows.read(theirs, ours.kind).alias(ours.name)
+                yield _guarded(layout, found).alias(ours.column)
+
+
+def _guarded(layout: Layout, column: pl.Series) -> pl.Series:
+    if layout.door is None or layout.door.open:
+        return column
+    return layout.door.frame(column.to_frame()).to_series()
+
+
+def _answers(rows: _Rows, layout: Layout) -> tuple[pl.Series, pl.Series]:
+    """`prediction` and `score`."""
+    mapping, signature = layout.mapping, layout.signature
+    score = pl.Series([None] * rows.frame.height, dtype=pl.Float64)
+    if signature.task is Task.BINARY and (column := mapping.one(Part.SCORE)):
+        # Without a prediction the score is the answer, and a row without an answer is none.
+        score = rows.read(column, Kind.NUMBER, needed=mapping.one(Part.PREDICTION) is None)
+        outside = ~score.is_between(0, 1)
+        if outside.any():
+            rows.fault(outside, column.source, "is outside of 0 to 1")
+    answer = mapping.one(Part.PREDICTION)
+    prediction = (
+        _class(rows, answer, signature, needed=True)
+        if answer is not None
+        else _decided(score, signature.target, layout.threshold)
+    )
+    return prediction.alias("prediction"), score.alias("score")
+
+
+def _decided(score: pl.Series, target: Target, threshold: float) -> pl.Series:
+    negative, positive = target.classes[0], target.classes[-1]
+    chosen = (
+        pl.when(pl.first() >= threshold).then(pl.lit(positive)).when(pl.first().is_not_null()).then(pl.lit(negative))
+    )
+    return score.to_frame().select(chosen).to_series().cast(_stored(target.kind))
+
+
+def _stored(kind: Kind) -> pl.DataType | type[pl.DataType]:
+    return pl.Float64 if kind in NUMERIC else pl.Boolean if kind is Kind.BOOLEAN else pl.String
+
+
+def _class(rows: _Rows, column: Column, signature: Signature, *, needed: bool) -> pl.Series:
+    """A prediction or a label: of the target's kind, and one of its classes."""
+    found = rows.read(column, signature.target.kind, needed=needed)
+    if signature.task is not Task.REGRESSION and signature.target.classes:
+        known = pl.Series(signature.target.classes, dtype=found.dtype, strict=False)
+        strange = ~found.is_in(known.implode())
+        if strange.any():
+            listing = ", ".join(str(value) for value in signature.target.classes[:10])
+            rows.fault(strange, column.source, f"is not a class (they are: {listing})")
+    return found
+
+
+def _outcome(rows: _Rows, layout: Layout, at: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """`label`, null where there is none, and `observed_at`: its own time, or the event's where no column says."""
+    column = layout.mapping.one(Part.LABEL)
+    if column is None:
+        return pl.Series("label", [None] * rows.frame.height, _stored(layout.signature.target.kind)), at.alias(
+            "observed_at"
+        )
+    label = _class(rows, column, layout.signature, needed=False)
+    when = layout.mapping.one(Part.OBSERVED_AT)
+    if when is None:
+        return label.alias("label"), at.alias("observed_at")
+    raw = rows.frame[when.source]
+    observed = values.as_time(raw, layout.formats[when.source], layout.style.time_zone)
+    rows.checked(when.source, raw, observed, "is not a time", needed=False)
+    timeless = label.is_not_null() & raw.is_null()
+    if timeless.any():
+        rows.faults.append((timeless, pl.lit(f"{when.source}: a label without its time")))
+    return label.alias("label"), observed.alias("observed_at")

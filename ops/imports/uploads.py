@@ -1,0 +1,97 @@
+"""Files from a browser: kept in a folder of their own, read by a child process, asked about by its number."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pilothouse.data.errors import UnreadableSource
+from pilothouse.data.names import checked_name
+from pilothouse.data.workspace import Workspace
+from pilothouse.ops.imports.child import Job, JobState, read_state
+
+MAX_BYTES = 200 * 1024 * 1024
+SUFFIXES = ("csv", "parquet")
+_LOOK_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """The uploads of one workspace. They are scratch: an import keeps what it needs in the log."""
+
+    workspace: Workspace
+
+    def keep(self, content: bytes, name: str, labels: tuple[bytes, str] | None = None) -> str:
+        """The number of a new upload. Raises UnreadableSource for too large a file, or one of another kind."""
+        number = uuid.uuid4().hex
+        folder = self._folder(number)
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / f"predictions.{_suffix(name, content)}").write_bytes(content)
+        if labels is not None:
+            (folder / f"labels.{_suffix(labels[1], labels[0])}").write_bytes(labels[0])
+        return number
+
+    def look(self, number: str, model: str, mapping: Mapping[str, str | list[str]]) -> JobState:
+        """What an import of the upload would do. Waits for the child that reads it."""
+        process = self._start(number, self._job(number, "look", model, mapping))
+        try:
+            process.wait(_LOOK_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        state = read_state(self._folder(number))
+        ended = state.state != "running"
+        return state if ended else JobState(state="failed", error="Reading the file took too much time or memory.")
+
+    def begin(self, number: str, model: str, mapping: Mapping[str, str | list[str]]) -> None:
+        """Start the import of the upload in a process that outlives this page."""
+        process = self._start(number, self._job(number, "import", model, mapping))
+        # Somebody has to take its exit code, or it stays behind as a dead entry in the process table.
+        threading.Thread(target=process.wait, daemon=True).start()
+
+    def state(self, number: str) -> JobState:
+        return read_state(self._folder(number))
+
+    def stop(self, number: str) -> None:
+        """Have the import end after the chunk that it is at."""
+        (self._folder(number) / "stop").touch()
+
+    def _folder(self, number: str) -> Path:
+        return self.workspace.run / "uploads" / checked_name(number, "upload")
+
+    def _job(self, number: str, act: str, model: str, mapping: Mapping[str, str | list[str]]) -> Job:
+        files = {file.stem: file.name for file in self._folder(number).iterdir()}
+        # An upload that was stopped is gone on with by the same button.
+        return Job(
+            act=act, model=checked_name(model), source=files["predictions"], labels=files.get("labels"),
+            mapping=mapping, resume=True,
+        )  # fmt: skip
+
+    def _start(self, number: str, job: Job) -> subprocess.Popen[bytes]:
+        folder = self._folder(number)
+        for left in ("state.json", "stop"):
+            (folder / left).unlink(missing_ok=True)
+        (folder / "job.json").write_bytes(msgspec.json.encode(job))
+        command = [sys.executable, "-m", "pilothouse.ops.imports.child", str(self.workspace.root), str(folder)]
+        with (folder / "child.log").open("ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+
+def _suffix(name: str, content: bytes) -> str:
+    """The file's kind by its name. Nothing else of the name is used."""
+    suffix: Any = Path(name).suffix.lower().removeprefix(".")
+    if suffix not in SUFFIXES:
+        raise UnreadableSource("The upload", f"it is not one of: {', '.join(SUFFIXES)}", "Use `pilothouse import`.")
+    if len(content) > MAX_BYTES:
+        raise UnreadableSource(
+            "The upload", f"it is larger than {MAX_BYTES // 1024**2} MB", "Use `pilothouse import` where the file lies."
+        )
+    return str(suffix)

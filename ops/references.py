@@ -1,0 +1,119 @@
+"""From labelled rows to a model's signature and reference profile: what registration leans on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from pilothouse.data.errors import BadData, UnknownColumn
+from pilothouse.data.log.door import Door
+from pilothouse.data.policies import ColumnClass, GatePolicy, LabelPolicy, LogPolicy
+from pilothouse.data.rollups.profile import Profile
+from pilothouse.data.signature import NUMERIC, Signature, Task
+from pilothouse.data.store import write_durably
+from pilothouse.data.windows import Clock, Window
+from pilothouse.data.workspace import Workspace
+
+ENTITY = "entity_id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a team agrees on when it registers a model.
+
+    classes : by feature, context column or `entity_id`; what is not named is plain.
+    segments : features or context columns by whose values volume and outcomes are rolled up.
+    """
+
+    label_policy: LabelPolicy = field(default_factory=LabelPolicy)
+    gate_policy: GatePolicy = field(default_factory=GatePolicy)
+    log_policy: LogPolicy = field(default_factory=LogPolicy)
+    classes: Mapping[str, ColumnClass] = field(default_factory=dict)
+    segments: tuple[str, ...] = ()
+
+    def checked(self, model: str, signature: Signature) -> Terms:
+        """These terms with classes as such. Raises UnknownColumn, or BadData for a class that a column cannot have."""
+        columns = {c.name: c for c in signature.columns}
+        for name in (*self.segments, *(n for n in self.classes if n != ENTITY)):
+            if name not in columns:
+                raise UnknownColumn(model, name, [*columns, ENTITY])
+        classes = {name: checked_class(name, told) for name, told in self.classes.items()}
+        for name, told in classes.items():
+            if told is ColumnClass.HASHED and name != ENTITY and columns[name].kind in NUMERIC:
+                raise BadData(f"Column {name!r} holds numbers; only text is hashed. Mask it, or drop it.")
+        return replace(self, classes=classes)
+
+
+USUAL = Terms()
+
+
+def checked_class(column: str, told: str) -> ColumnClass:
+    """The column class called `told`. Raises BadData."""
+    try:
+        return ColumnClass(told)
+    except ValueError:
+        allowed = ", ".join(ColumnClass)
+        raise BadData(f"{told!r} is no class for column {column!r}. Classes are: {allowed}.") from None
+
+
+def feature_order(estimator: Any, features: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The order the estimator was fitted with, where it remembers one."""
+    fitted = getattr(estimator, "feature_names_in_", None)
+    return tuple(features) if features is not None else None if fitted is None else tuple(str(n) for n in fitted)
+
+
+def with_model_classes(signature: Signature, estimator: Any) -> Signature:
+    """`signature` with the target's classes in the model's own order. Raises BadData when they are not the model's."""
+    classes = getattr(estimator, "classes_", None)
+    if classes is None or signature.task is Task.REGRESSION:
+        return signature
+    ordered = tuple(c.item() if hasattr(c, "item") else c for c in classes)
+    strange = [c for c in signature.target.classes if c not in ordered]
+    if strange or (signature.task is Task.BINARY and len(ordered) != 2):
+        known, told = (", ".join(map(repr, of)) for of in (ordered, signature.target.classes))
+        raise BadData(
+            f"The model knows the classes {known}; {signature.target.name!r} has {told} in the reference. "
+            "Give labels as the model was fitted on, and a task that fits it."
+        )
+    return replace(signature, target=replace(signature.target, classes=ordered))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceMaker:
+    """Makes the reference profile of one model and writes it into the workspace."""
+
+    workspace: Workspace
+    name: str
+    signature: Signature
+    terms: Terms
+    clock: Clock
+
+    def make(
+        self, reference: pl.DataFrame, window: Window | None, score: Callable[[pl.DataFrame], pl.Series | None]
+    ) -> Profile:
+        """The profile of the labelled rows of `reference`, its values as the log would hold them.
+
+        score : the model's scores of the rows it is given, or None where it has none.
+        """
+        labelled = reference.drop_nulls(self.signature.target.name)
+        rows = labelled.select(*self.signature.names, self.signature.target.name)
+        scores = score(labelled)
+        door = Door.of(self.workspace, self.signature, self.terms.classes)
+        kept = door.frame(rows) if scores is None else door.frame(rows).with_columns(scores.alias("score"))
+        profile_id = f"r{self.clock():%Y%m%d%H%M%S}"
+        profile = Profile.make(kept, self._logged, profile_id, window)
+        folder = self.workspace.reference(self.name, profile_id)
+        profile.save(folder)
+        example = kept.select(self.signature.names).row(0, named=True)
+        write_durably(folder / "example.json", json.dumps(example, default=str).encode())
+        return profile
+
+    @property
+    def _logged(self) -> Signature:
+        """The signature without the features that never reach the log."""
+        dropped = {name for name, told in self.terms.classes.items() if told is ColumnClass.DROPPED}
+        return replace(self.signature, features=tuple(f for f in self.signature.features if f.name not in dropped))
