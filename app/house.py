@@ -122,10 +122,15 @@ class Model(ModelHandle):
 
     house: House
 
-    def drift(self, window: str | Window = "7d", *, exact: bool = False) -> Answer:
-        """Drift of every feature over the window, and day by day within it. exact : read every row for the former."""
+    def drift(
+        self, window: str | Window = "7d", *, exact: bool = False, unmask: bool = False, reason: str = ""
+    ) -> Answer:
+        """Drift of every feature over the window, and day by day within it. exact : read every row for the former.
+
+        unmask : show sensitive features too, for a `reason`, which is audited. Raises NotAllowed.
+        """
         chosen = self._window(window)
-        found = self.history.drift(chosen, exact=exact)
+        found, _ = self.shown_drift(chosen, exact=exact, unmask=unmask, reason=reason)
         view = self._view(chosen, "day")
         points = self.history.drift_trend(chosen, STEPS[view.every])
         heat = drifts.heatmap(points, [feature.name for feature in found.features], view)

@@ -25,6 +25,7 @@ from pilothouse.data.history.results import (
     Health,
     Performance,
     Rows,
+    SegmentTable,
     TrafficPoint,
     TrendPoint,
 )
@@ -37,6 +38,7 @@ Point = TypeVar("Point", TrendPoint, DriftPoint)
 TTL_S = 5
 _STRETCH = HEALTH_RULES.recent
 _LONGEST = {"hour": timedelta(days=14), "day": timedelta(days=366), "week": timedelta.max}
+_ENOUGH_BUCKETS = 3
 _CONTEXT = {"hour": timedelta(days=4), "day": timedelta(weeks=8), "week": timedelta(weeks=32)}
 
 
@@ -45,8 +47,17 @@ def context(window: Window, every: str) -> Window:
     return Window(min(window.start, window.end - _CONTEXT[every]), window.end)
 
 
-def default_step(window: Window) -> str:
-    return "hour" if window.length <= timedelta(days=2) else "week"
+def default_step(face: ModelFace) -> str:
+    """The widest bucket of which the data fill a few: a model that began an hour ago is not one point of a week."""
+    window = session.window(face)
+    steps = allowed_steps(window)
+    wide = steps[:1] if window.length <= timedelta(days=2) else steps[::-1]
+    filled = (step for step in wide if _buckets_with_rows(face, step) >= _ENOUGH_BUCKETS)
+    return next(filled, steps[0])
+
+
+def _buckets_with_rows(face: ModelFace, every: str) -> int:
+    return sum(point.rows > 0 for point in trend(face.name, session.range_text(), every))
 
 
 def allowed_steps(window: Window) -> tuple[str, ...]:
@@ -128,6 +139,12 @@ def traffic(model: str, range_text: str, every: str) -> tuple[TrafficPoint, ...]
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def distribution(model: str, feature: str, window: Window) -> Distribution:
     return session.house()[model].history.distribution(feature, window)
+
+
+@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
+def segments(model: str, range_text: str, column: str) -> SegmentTable:
+    face = session.house()[model]
+    return face.segments(column, session.window(face))
 
 
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)

@@ -40,10 +40,15 @@ def _counted(count: int, what: str) -> str:
     return f"{count} reason{'s' if count > 1 else ''} {what}" if count else ""
 
 
-def how_to_send(model: str, service_url: str | None) -> str:
-    """Where predictions and labels are sent to."""
+def how_to_send(model: str, service_url: str | None, *, here: bool) -> str:
+    """Where predictions and labels are sent to. here : whether the model answers here, or elsewhere."""
     where = f"{service_url or 'http://127.0.0.1:PORT'}/models/{model}"
     running = "" if service_url else " Start the service with `pilothouse up`."
+    if not here:
+        return (
+            f"It is served elsewhere: its predictions come by `pilothouse import {model} FILE`, the client or "
+            f"`POST {where}/log`, labels by `POST {where}/feedback`.{running}"
+        )
     return (
         f"Rows are scored at `POST {where}/predict`, labels follow at `POST {where}/feedback`; "
         f"`GET {where}` gives an example.{running}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -167,10 +167,13 @@ def infer_signature(
     task: Task,
     features: tuple[str, ...] | None = None,
     context: tuple[str, ...] = (),
+    classes: Sequence[Value] | None = None,
 ) -> Signature:
     """The signature of a model fitted on `frame`'s columns other than `target` (or on `features`, in that order).
 
     context : columns of `frame` that are logged with each row and are no features.
+    classes : the target's, in order, the positive one last; None for those of the frame, sorted. With them the target's
+    column may be empty.
 
     frame : one row an example. Integer columns are offered as integers, strings as categories. A feature is always
     nullable: whether its model copes with missing values is for the model to say, not for a sample of rows.
@@ -183,15 +186,15 @@ def infer_signature(
             raise MissingColumn("the reference", name, frame.columns)
     if both := sorted({*context} & {*names, target}):
         raise BadData(f"{', '.join(both)}: a context column is neither a feature nor the target. Name it once.")
-    classes: tuple[Value, ...] = ()
+    found: tuple[Value, ...] = ()
     if task is not Task.REGRESSION:
-        classes = tuple(frame[target].drop_nulls().unique().sort().to_list())
-        if task is Task.BINARY and len(classes) != 2:
-            raise BadData(f"A binary target has two values; {target!r} has {len(classes)} in the reference.")
+        found = tuple(frame[target].drop_nulls().unique().sort().to_list() if classes is None else classes)
+        if task is Task.BINARY and len(found) != 2:
+            raise BadData(f"A binary target has two values; {target!r} has {len(found)} in the reference.")
     described = tuple(Feature(name=n, kind=_kind(n, frame[n])) for n in names)
     return Signature(
         features=described,
-        target=Target(name=target, kind=_kind(target, frame[target]), classes=classes),
+        target=Target(name=target, kind=_kind(target, frame[target]), classes=found),
         task=task,
         context=tuple(ContextColumn(name=n, kind=_kind(n, frame[n])) for n in context),
     )

@@ -81,12 +81,16 @@ class Holdings:
 
 
 @contextmanager
-def borrowed(state: State, clock: Clock, *names: str, within_s: float = BORROWED_WITHIN_S) -> Iterator[None]:
+def borrowed(
+    state: State, clock: Clock, *names: str, within_s: float = BORROWED_WITHIN_S, holder: str = ""
+) -> Iterator[None]:
     """Hold the leases `names` for the length of the block, in the place of a worker that has them all day.
 
+    holder : a name that a second try bears too, which then need not wait for the leases of one that was killed.
     Raises StoreBusy when they are not to be had within `within_s`: somebody else is at a long piece of work.
     """
-    holdings = Holdings(state, f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}", clock)
+    own = holder or f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+    holdings = Holdings(state, own, clock)
     done = threading.Event()
 
     def keep() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pilothouse.data.errors import Unavailable
+from pilothouse.data.log.scrub import DamagedPart, known_damage
 from pilothouse.data.settings import Settings, load_settings
 from pilothouse.data.signature import Task
 from pilothouse.data.state import audit, catalog, processes, runs
@@ -30,7 +31,8 @@ from pilothouse.data.store import Store
 from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.actors import Actor, local_operator
-from pilothouse.ops.model import ModelHandle, as_polars
+from pilothouse.ops.frames import as_polars
+from pilothouse.ops.model import ModelHandle
 from pilothouse.ops.references import Terms
 from pilothouse.ops.registry import Registry
 from pilothouse.ops.releases.switch import Releases
@@ -200,6 +202,12 @@ class House:
         from pilothouse.ops.backup.backup import last_backup
 
         return last_backup(self.state)
+
+    def damage(self) -> tuple[DamagedPart, ...]:
+        """Files of all tables that were found damaged."""
+        with self.state.read() as conn:
+            models = catalog.list_models(conn)
+        return tuple(part for model in models for part in known_damage(self.workspace, model.name, model.signature))
 
     def catch_up(self) -> None:
         """Seal and fold whatever waits, here and now: for a workspace whose worker is not running.

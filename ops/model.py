@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pilothouse.data.errors import MissingColumn
 from pilothouse.data.history.history import History
-from pilothouse.data.history.results import Event, EventKind, Health, Labels, Rows, SchemaChange
+from pilothouse.data.history.results import Drift, Event, Health, Labels, Rows, SchemaChange, SegmentTable
 from pilothouse.data.history.rows import page_of_rows
 from pilothouse.data.limits import Limit
 from pilothouse.data.log.door import Door
@@ -32,14 +31,25 @@ from pilothouse.data.state import catalog, deployments
 from pilothouse.data.state.audit import AuditRow
 from pilothouse.data.state.catalog import ModelRow, VersionRow
 from pilothouse.data.state.deployments import Deployment
-from pilothouse.data.state.runs import Run, RunState
+from pilothouse.data.state.runs import Run
 from pilothouse.data.windows import Window, as_utc, parse_span, parse_window
-from pilothouse.ops.governance.columns import ColumnLine, allow_unmasking, column_lines, hide, reportable, set_class
+from pilothouse.ops.events import deployment_event, retrain_events
+from pilothouse.ops.frames import as_polars, under_our_names
+from pilothouse.ops.governance.columns import (
+    ColumnLine,
+    allow_unmasking,
+    column_lines,
+    hide,
+    reportable,
+    set_class,
+    without_sensitive,
+)
 from pilothouse.ops.governance.erasure import Receipt, erase, receipts
 from pilothouse.ops.governance.log_policy import drop, keep_now, preview, set_log_policy
 from pilothouse.ops.governance.log_state import LogState, log_state
 from pilothouse.ops.releases.switch import SwitchProof, champion_version
 from pilothouse.ops.reports.report import EvidentlyReport, make_report
+from pilothouse.ops.segments import segments_by, watch_segments
 
 if TYPE_CHECKING:
     from pilothouse.ops.house import House
@@ -200,7 +210,7 @@ class ModelHandle:
         Raises MissingColumn, NaiveTime, BadData, NoChampion, LogUnavailable.
         """
         by = version if version is not None else champion_version(self.house.state, self.name)
-        rows = _under_our_names(as_polars(frame), mapping or {}, _OF_PREDICTIONS)
+        rows = under_our_names(as_polars(frame), mapping or {}, _OF_PREDICTIONS)
         with self._spool() as spool:
             return append_frame(
                 spool, self.name, self.signature, rows, version=by, caller=caller, door=self.door,
@@ -214,7 +224,7 @@ class ModelHandle:
         mapping : from our name of a column to the frame's, where they differ.
         Raises MissingColumn, NaiveTime, BadData, LogUnavailable.
         """
-        rows = _under_our_names(as_polars(frame), mapping or {}, _OF_LABELS)
+        rows = under_our_names(as_polars(frame), mapping or {}, _OF_LABELS)
         with self._spool() as spool:
             return append_labels(spool, self.name, self.signature, rows, source=source, clock=self.house.clock)
 
@@ -251,10 +261,45 @@ class ModelHandle:
         page = page_of_rows(found, limit, self.history, span, chosen=bool(asked or id or key))
         return page if unmask else hide(page, self.signature, self.row.classes)
 
+    def shown_drift(
+        self, window: Window, *, exact: bool = False, unmask: bool = False, reason: str = ""
+    ) -> tuple[Drift, str]:
+        """Drift without sensitive features, and the sentence that says so; with them for a `reason`, which is audited."""
+        found = self.history.drift(window, exact=exact)
+        if not unmask:
+            return without_sensitive(found, self.row.classes)
+        house = self.house
+        allow_unmasking(house.state, house.actor, self.name, self.row.classes, reason, house.clock)
+        return found, ""
+
     def labels(self, window: str | Window = "4w", every: str = "1w") -> Labels:
         """How many rows have a label and how long labels take, by cohorts of `every`; and what is odd about labels."""
         span = self.window(window) if isinstance(window, str) else window
         return self.history.labels(span, parse_span(every))
+
+    def segments(
+        self,
+        by: str,
+        window: str | Window = "28d",
+        version: int | None = None,
+        *,
+        unmask: bool = False,
+        reason: str = "",
+    ) -> SegmentTable:
+        """Rows and performance by the values of the column `by`, worst first. See `ops.segments.segments_by`."""
+        span = self.window(window) if isinstance(window, str) else window
+        return segments_by(self, by, span, version=version, unmask=unmask, reason=reason)
+
+    @property
+    def segments_watched(self) -> tuple[str, ...]:
+        """Columns by whose values the roll-ups count."""
+        return self.row.segments
+
+    def watch_segments(self, *columns: str) -> tuple[str, ...]:
+        """Have the roll-ups count by the values of these columns and no others; the log is counted anew, and audited."""
+        self.row = replace(self.row, segments=watch_segments(self, columns))
+        self.__dict__.pop("profile", None)
+        return self.row.segments
 
     def schema_changes(self, window: str | Window = "26w") -> tuple[SchemaChange, ...]:
         """Columns of the log that came, went or changed their type, oldest first."""
@@ -350,47 +395,6 @@ class ModelHandle:
 
     def events(self, window: Window | None = None) -> tuple[Event, ...]:
         """What happened to the model, newest first: promotions, roll backs, retrains."""
-        found = [*map(_deployment_event, self.deployments), *_retrain_events(self.runs())]
+        found = [*map(deployment_event, self.deployments), *retrain_events(self.runs())]
         inside = [e for e in found if window is None or e.at in window]
         return tuple(sorted(inside, key=lambda e: e.at, reverse=True))
-
-
-def _deployment_event(row: Deployment) -> Event:
-    kind = EventKind.ROLLBACK if row.act == "rollback" else EventKind.PROMOTE
-    title = f"back to v{row.version}" if kind is EventKind.ROLLBACK else f"v{row.version} promoted"
-    return Event(
-        at=row.at, kind=kind, title=title, actor=row.actor, detail=row.reason,
-        audit_seq=row.audit_seq, version=row.version,
-    )  # fmt: skip
-
-
-def _retrain_events(found: Sequence[Run]) -> list[Event]:
-    return [
-        Event(
-            at=run.finished_at, kind=EventKind.RETRAIN, title=f"retrained: {run.verdict}", actor=run.requested_by,
-            version=run.version,
-        )
-        for run in found
-        if run.state is RunState.SUCCEEDED and run.finished_at is not None
-    ]  # fmt: skip
-
-
-def _under_our_names(frame: pl.DataFrame, mapping: Mapping[str, str], friendly: Mapping[str, str]) -> pl.DataFrame:
-    """`frame` with its columns called as the log calls them. Raises MissingColumn when a mapped one is not there."""
-    for theirs in mapping.values():
-        if theirs not in frame.columns:
-            raise MissingColumn("the frame", theirs, frame.columns)
-    mapped = frame.drop(set(mapping) & set(frame.columns) - set(mapping.values())).rename(
-        {theirs: ours for ours, theirs in mapping.items()}
-    )
-    short = {name: full for name, full in friendly.items() if name in mapped.columns and full not in mapped.columns}
-    return mapped.rename(short)
-
-
-def as_polars(frame: Any) -> pl.DataFrame:
-    """A polars frame from a polars, pandas or Arrow one."""
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    return pl.from_pandas(frame) if hasattr(frame, "iloc") else pl.DataFrame(frame)

@@ -13,6 +13,7 @@ from pilothouse.data.errors import BadData, UnknownColumn
 from pilothouse.data.log.door import Door
 from pilothouse.data.policies import ColumnClass, GatePolicy, LabelPolicy, LogPolicy
 from pilothouse.data.rollups.profile import Profile
+from pilothouse.data.rollups.segments import SegmentColumn, Segments
 from pilothouse.data.signature import NUMERIC, Signature, Task
 from pilothouse.data.store import write_durably
 from pilothouse.data.windows import Clock, Window
@@ -95,22 +96,30 @@ class ReferenceMaker:
     def make(
         self, reference: pl.DataFrame, window: Window | None, score: Callable[[pl.DataFrame], pl.Series | None]
     ) -> Profile:
-        """The profile of the labelled rows of `reference`, its values as the log would hold them.
+        """The profile of the labelled rows of `reference`, or of all where none has a label, as the log would hold them.
 
         score : the model's scores of the rows it is given, or None where it has none.
         """
         labelled = reference.drop_nulls(self.signature.target.name)
+        if labelled.height == 0:
+            labelled = reference
         rows = labelled.select(*self.signature.names, self.signature.target.name)
         scores = score(labelled)
         door = Door.of(self.workspace, self.signature, self.terms.classes)
         kept = door.frame(rows) if scores is None else door.frame(rows).with_columns(scores.alias("score"))
         profile_id = f"r{self.clock():%Y%m%d%H%M%S}"
-        profile = Profile.make(kept, self._logged, profile_id, window)
+        profile = replace(Profile.make(kept, self._logged, profile_id, window), segments=self._segments(labelled))
         folder = self.workspace.reference(self.name, profile_id)
         profile.save(folder)
         example = kept.select(self.signature.names).row(0, named=True)
         write_durably(folder / "example.json", json.dumps(example, default=str).encode())
         return profile
+
+    def _segments(self, labelled: pl.DataFrame) -> Segments:
+        """The columns to watch, with the commonest values of the reference, as the log holds them."""
+        named = [name for name in self.terms.segments if name in labelled.columns]
+        held = Door.of(self.workspace, self.signature, self.terms.classes).frame(labelled)
+        return tuple(SegmentColumn.of(self.signature, self.name, name, held[name]) for name in named)
 
     @property
     def _logged(self) -> Signature:

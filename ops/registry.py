@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version as library_version
 from typing import Any
@@ -98,23 +98,24 @@ class Registry:
         reference_window: Window | None = None,
         terms: Terms = USUAL,
         classes: Sequence[Value] | None = None,
+        version: int = 1,
     ) -> VersionRow:
-        """Register a model that is served elsewhere and only watched here: version 1 has no artifact.
+        """Register a model that is served elsewhere and only watched here: its first version has no artifact.
 
-        reference : labelled rows with the features, the target and, if it has them, the model's own scores.
+        reference : rows with the features, the target and, if it has them, the model's own scores. Where no row has a
+        label, drift is measured and performance waits; `classes` then says what the target's are.
         features : None for all columns that are not named otherwise. score : the column of the positive class's
         probability; None, or one that is not there, for a model without.
         classes : the target's, in order, the positive one last; None for those of the reference, sorted.
+        version : the number that the first version has there.
         Raises what `register_model` does, as far as it applies.
         """
         self._check_free(actor, name)
         scored = score if score in reference.columns else None
         if features is None:
             features = [c for c in reference.columns if c not in (target, scored, "prediction", *context)]
-        signature = infer_signature(reference, target, task, tuple(features), tuple(context))
-        if classes is not None:
-            signature = replace(signature, target=replace(signature.target, classes=tuple(classes)))
-        first = _First(name=name, signature=signature, terms=terms.checked(name, signature))
+        signature = infer_signature(reference, target, task, tuple(features), tuple(context), classes)
+        first = _First(name=name, signature=signature, terms=terms.checked(name, signature), number=version)
         return self._add_first(
             actor, first, reference, reference_window, lambda rows: rows[scored].cast(pl.Float64) if scored else None
         )
@@ -158,7 +159,7 @@ class Registry:
             workspace=self.workspace, name=first.name, signature=first.signature, terms=first.terms, clock=self.clock
         )
         profile = maker.make(reference, window, score)
-        version = self._version(actor, first, 1, "first version")
+        version = self._version(actor, first, first.number, "first version")
         terms = first.terms
         model = ModelRow(
             name=first.name, task=first.signature.task, signature=first.signature, profile_id=profile.profile_id,
@@ -171,7 +172,7 @@ class Registry:
             catalog.add_version(conn, version)
             _audit(conn, actor, version)
             deployed = deployments.append(
-                conn, model=first.name, version=1, expected_epoch=0, act="promote", actor=actor.name,
+                conn, model=first.name, version=first.number, expected_epoch=0, act="promote", actor=actor.name,
                 reason="first version", clicked_at=version.created_at, at=version.created_at,
             )  # fmt: skip
         publish_epoch(self.workspace.epoch_file, deployed.seq)
@@ -247,6 +248,7 @@ class _First:
     trusted: tuple[str, ...] = ()
     trained: Window | None = None
     artifact: bytes | None = None
+    number: int = 1
 
 
 def _scores(scorer: SklearnScorer, signature: Signature, rows: pl.DataFrame) -> pl.Series | None:

@@ -59,7 +59,7 @@ class Upkeep:
         self._sealer: Sealer | None = None
         self._folded: dict[str, Stamp] = {}
         self._kept: dict[str, date] = {}
-        self._profiles: dict[tuple[str, str], Profile] = {}
+        self._profiles: dict[tuple[str, str, tuple[str, ...]], Profile] = {}
 
     def turn(self) -> bool:
         """Seal this host's spools, then fold every model whose tables have changed; whether anything was done."""
@@ -182,9 +182,9 @@ class Upkeep:
     def _profile(self, model: ModelRow) -> Profile:
         from pilothouse.data.rollups.profile import Profile
 
-        key = model.name, model.profile_id
+        key = model.name, model.profile_id, model.segments
         if key not in self._profiles:
-            self._profiles[key] = Profile.load(self.workspace.reference(*key))
+            self._profiles[key] = Profile.load(self.workspace.reference(model.name, model.profile_id))
         return self._profiles[key]
 
     def _stamp(self, model: str) -> Stamp:

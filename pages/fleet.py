@@ -6,6 +6,7 @@ import streamlit as st
 
 from pilothouse.app import markup, questions, ranges, sentences, session, tours, widgets
 from pilothouse.app.panels import fleet
+from pilothouse.app.panels import log as logs
 
 
 def tour() -> None:
@@ -27,6 +28,16 @@ def inbox(lines: list[fleet.Line]) -> None:
     for line in lines:
         if line.needs_a_person:
             inbox_card(line)
+
+
+def damage() -> None:
+    """Damage of a log comes before everything: figures are missing because of it."""
+    found = session.house().damage()
+    if found:
+        with st.container(border=True, key="damage"):
+            st.html(logs.damage(found))
+            for model in sorted({part.model for part in found}):
+                widgets.visit(f"Log of {model}", "log", model, icon=":material/database:")
 
 
 def inbox_card(line: fleet.Line) -> None:
@@ -72,6 +83,7 @@ def main() -> None:
     chosen = session.range_text()
     lines = fleet.worst_first([questions.fleet_line(name, chosen) for name in session.house().models()])
     widgets.title("Fleet", fleet.inbox_sentence(lines))
+    damage()
     inbox(lines)
     tour()
     widgets.tiles(fleet.tiles(lines, ranges.name(chosen)))

@@ -35,6 +35,8 @@ def show_mapping(found: dict[str, Any]) -> None:
     widgets.section(
         "What each column is", "Change the second column where a guess is wrong; the file is then read again."
     )
+    for question in found.get("questions", ()):
+        widgets.paragraph(f"{question}: write it beside the one that it is.")
     edited = st.data_editor(
         found["mapping"],
         key=f"mapping-{found['number']}-{found['turn']}",
@@ -62,8 +64,9 @@ def show_preview(found: dict[str, Any]) -> None:
     widgets.section("What would happen", found["sentence"])
     for note in found["notes"]:
         widgets.quiet(note)
-    if found["bad"]["bad_line"]:
-        st.html(intake.bad_rows(found["bad"]))
+    bad = intake.bad_rows(found)
+    if bad:
+        st.html(bad)
     label = intake.act_words(found)
     if st.button(label, icon=":material/input:", key="import", type=widgets.weight(not found["set_aside"])):
         intake.begin()
@@ -88,9 +91,9 @@ def show_result(model: str, number: str) -> None:
     widgets.paragraph(state.found["sentence"])
     if state.found["registered"]:
         widgets.quiet(state.found["registered"])
-    aside = intake.set_aside(state)
-    if aside is not None:
-        st.download_button("Rows set aside (CSV)", aside, f"{model}.bad-rows.csv", "text/csv", key="bad-rows")
+    for what, content in intake.set_aside(state).items():
+        name = f"{model}.bad-{what}.csv"
+        st.download_button(f"{what.title()} set aside (CSV)", content, name, "text/csv", key=f"bad-{what}")
     widgets.visit(f"Go to {model}", "model", model, icon=":material/monitoring:", primary=True)
 
 
@@ -104,6 +107,7 @@ def main() -> None:
     found = session.kept("intake")
     if found is not None:
         show_mapping(found)
+    if found is not None and "questions" not in found:
         show_preview(found)
 
 

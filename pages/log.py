@@ -59,7 +59,7 @@ def head(face: ModelFace, state: LogState) -> None:
     )
     if state.damage:
         with st.container(border=True, key="damage"):
-            st.html(panels.damage(state))
+            st.html(panels.damage(state.damage))
     widgets.tiles(panels.tiles(state, session.house().last_backup, session.now()))
 
 

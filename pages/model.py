@@ -10,8 +10,9 @@ import streamlit as st
 from pilothouse.app import formats, markup, questions, render, sentences, session, widgets
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import drift as drifts
-from pilothouse.app.panels import fleet, performance, reports, tables, traffic
+from pilothouse.app.panels import fleet, performance, reports, segments, tables, traffic
 from pilothouse.data.history.results import Drift, DriftPoint, Health
+from pilothouse.ops.governance.columns import without_sensitive
 
 SHOWN_FEATURES = 20
 
@@ -28,12 +29,13 @@ def answer(face: ModelFace) -> None:
 
 def ways_out(face: ModelFace, health: Health) -> None:
     """What to do about it: where to act, or how to send what is missing."""
-    if health.state in fleet.NEEDS_A_PERSON:
+    here = face.champion is None or face.champion.artifact_sha256 is not None
+    if health.state in fleet.NEEDS_A_PERSON and here:
         with st.container(horizontal=True):
             st.page_link(session.page("retrain"), label="Retrain", icon=":material/model_training:")
             st.page_link(session.page("releases"), label="Releases", icon=":material/rocket_launch:")
         return
-    widgets.quiet(sentences.how_to_send(face.name, session.house().service_url))
+    widgets.quiet(sentences.how_to_send(face.name, session.house().service_url, here=here))
 
 
 def numbers(face: ModelFace) -> None:
@@ -50,7 +52,7 @@ def over_time(face: ModelFace) -> str:
     widgets.section("Performance over time")
     with st.container(horizontal=True, vertical_alignment="center"):
         window = session.window(face)
-        every = widgets.step(questions.default_step(window), questions.allowed_steps(window))
+        every = widgets.step(questions.default_step(face), questions.allowed_steps(window))
         apart = st.toggle("Versions apart", key="by-version")
         widgets.quiet("The soft band is the time range; drag sideways on a chart to choose another.")
     points = questions.trend(face.name, chosen, every, apart)
@@ -68,9 +70,11 @@ def over_time(face: ModelFace) -> str:
 
 def drift(face: ModelFace, every: str) -> None:
     chosen = session.range_text()
-    found, view = questions.drift(face.name, chosen), questions.view(face, every)
+    classes = {line.name: line.told for line in face.columns}
+    found, unshown = without_sensitive(questions.drift(face.name, chosen), classes)
+    view = questions.view(face, every)
     basis = f"Reference: {formats.count(found.reference.rows)} labelled rows held out from training."
-    widgets.section("Drift", f"{drifts.drift_answer(found)} {basis}")
+    widgets.section("Drift", f"{drifts.drift_answer(found)} {basis} {unshown}".rstrip())
     points = questions.drift_trend(face.name, chosen, every)
     names = [f.name for f in found.features]
     if not points or not names:
@@ -124,6 +128,18 @@ def asked(face: ModelFace, every: str) -> None:
         render.show(traffic.latency(found, view), brush=True)
     with right:
         render.show(performance.coverage(questions.trend(face.name, chosen, every), view), brush=True)
+
+
+def by_segment(face: ModelFace) -> None:
+    widgets.section("By segment", "Where the model is right, and where it is not, by the values of one column.")
+    names = segments.columns_to_choose(face.columns, face.segments_watched)
+    if not names:
+        widgets.empty("No column of this model tells groups of rows apart.")
+        return
+    column = st.selectbox("Column", names, key="segment") or names[0]
+    found = widgets.attempt(lambda: questions.segments(face.name, session.range_text(), column))
+    if found is not None:
+        render.show(segments.panel(found, face.task), extra=segments.table(found, face.task))
 
 
 def report(face: ModelFace) -> None:
@@ -183,6 +199,7 @@ def main() -> None:
     every = over_time(face)
     drift(face, every)
     asked(face, every)
+    by_segment(face)
     report(face)
     latest(face)
 

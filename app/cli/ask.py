@@ -11,6 +11,8 @@ import typer
 from pilothouse.app.cli.options import (
     DEFAULT_WORKSPACE,
     JsonOption,
+    UnmaskOption,
+    WhyOption,
     WindowOption,
     WorkspaceOption,
     open_house,
@@ -64,12 +66,14 @@ def drift(
     name: str,
     window: WindowOption = "7d",
     exact: ExactOption = False,
+    unmask: UnmaskOption = False,
+    reason: WhyOption = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
     """How far the features of NAME have moved from its reference."""
     handle = open_house(workspace)[name]
-    found = handle.history.drift(handle.window(window), exact=exact)
+    found, unshown = handle.shown_drift(handle.window(window), exact=exact, unmask=unmask, reason=reason)
     if as_json:
         print_json(found)
         return
@@ -78,6 +82,8 @@ def drift(
         ("feature", "state", "PSI", "KS", "Wasserstein, sd", "missing", "new", "why"),
         [(f.name, f.state, f.psi, f.ks, f.wasserstein, f.missing, f.new_share, f.reason) for f in found.features],
     )
+    if unshown:
+        print(unshown)
 
 
 def performance(

@@ -46,6 +46,10 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and write nothing.")] = False,
     task: Annotated[Task | None, typer.Option(help="What a new model does; found out from the columns.")] = None,
     target: Annotated[str | None, typer.Option(help="The column of the label.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="no,yes: the classes of a new model, the positive one last; else those that come."),
+    ] = None,
     positive: Annotated[str | None, typer.Option(help="The class that the score is the probability of.")] = None,
     reference: Annotated[
         Path | None, typer.Option(help="Labelled rows to compare with, for a new model; else the earliest that come.")
@@ -70,7 +74,8 @@ def import_(
     house = open_house(workspace)
     wishes = Wishes(
         mapping=parse_corrections(map_ or ()), label_mapping=parse_corrections(map_labels or ()), task=task,
-        target=target, positive=positive, horizon=parse_span(horizon) if horizon else None, version=version,
+        classes=tuple(text.strip() for text in classes.split(",")) if classes else (), target=target,
+        positive=positive, horizon=parse_span(horizon) if horizon else None, version=version,
         time_format=time_format, time_zone=time_zone, decimal=_checked_decimal(decimal),
     )  # fmt: skip
     if predictions is None:
@@ -126,6 +131,7 @@ def _say_preview(found: Preview, as_json: bool) -> None:
                 "looked_at": found.looked_at,
                 "set_aside": found.set_aside,
                 "bad": found.bad.to_dicts(),
+                "label_bad": found.label_bad.to_dicts(),
             }
         )
         return
@@ -134,9 +140,10 @@ def _say_preview(found: Preview, as_json: bool) -> None:
         _say_mapping("Columns of the labels", found.label_mapping)
     for note in found.notes:
         print(note)
-    if found.bad.height:
-        bad = found.bad.select("bad_line", "bad_reasons")
-        print_table("Rows that would be set aside", ("line", "why"), bad.rows())
+    for title, bad in (("Rows", found.bad), ("Labels", found.label_bad)):
+        if bad.height:
+            said = bad.select("bad_line", "bad_reasons")
+            print_table(f"{title} that would be set aside", ("line", "why"), said.rows())
     print(f"{found.sentence} Nothing was written.")
 
 
@@ -156,6 +163,7 @@ def _say_report(report: ImportReport, as_json: bool) -> None:
                 "model": report.model,
                 "waiting": report.labels.waiting,
                 "bad_rows": str(report.bad_rows) if report.bad_rows else None,
+                "bad_labels": str(report.labels.bad_rows) if report.labels.bad_rows else None,
                 "first": report.first,
                 "last": report.last,
                 "registered": report.registered,

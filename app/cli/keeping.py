@@ -142,8 +142,7 @@ def verify(
 @quarantine.command("list")
 def list_damage(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
     """Files that were found damaged."""
-    house = open_house(workspace)
-    found = [damage for model in house.models() for damage in house[model].log_state.damage]
+    found = open_house(workspace).damage()
     if as_json:
         print_json({"damage": found})
         return

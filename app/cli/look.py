@@ -10,6 +10,8 @@ import typer
 from pilothouse.app.cli.options import (
     DEFAULT_WORKSPACE,
     JsonOption,
+    UnmaskOption,
+    WhyOption,
     WindowOption,
     WorkspaceOption,
     open_house,
@@ -35,13 +37,18 @@ def rows(
         list[str] | None, typer.Option("--key", help="A business key, as flight=UA12; may be repeated.")
     ] = None,
     before: Annotated[str | None, typer.Option("--before", help="The `next` of an answer: the rows after it.")] = None,
+    unmask: UnmaskOption = False,
+    reason: WhyOption = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
     """The newest rows of NAME's log with their labels, sealed or not."""
     handle = open_house(workspace)[name]
     filters = [parse_filter(text, handle.signature) for text in where or ()]
-    found = handle.rows(window, limit, filters=filters, id=id, key=_pairs(key or []) or None, before=before)
+    found = handle.rows(
+        window, limit, filters=filters, id=id, key=_pairs(key or []) or None, before=before, unmask=unmask,
+        reason=reason,
+    )  # fmt: skip
     if as_json:
         named = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
         print_json(
@@ -58,6 +65,37 @@ def rows(
     )
     if found.next is not None:
         print(f"more: --before '{found.next}'")
+
+
+def segments(
+    name: str,
+    by: Annotated[str | None, typer.Option("--by", help="The column whose values are told apart.")] = None,
+    window: WindowOption = "28d",
+    watch: Annotated[
+        list[str] | None, typer.Option("--watch", help="Count by this column from now on, and by no other; repeatable.")
+    ] = None,
+    unmask: UnmaskOption = False,
+    reason: WhyOption = "",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """How many rows of NAME each value of a column has, and how right the model was on them, worst first."""
+    handle = open_house(workspace)[name]
+    if watch:
+        print(f"watched: {', '.join(handle.watch_segments(*watch))}")
+    column = by or next(iter(watch or handle.row.segments), None)
+    if column is None:
+        raise BadData(f"No segments of {name} are watched. Name a column with --by, or have one watched with --watch.")
+    found = handle.segments(column, window, unmask=unmask, reason=reason)
+    if as_json:
+        print_json(found)
+        return
+    metrics = list(dict.fromkeys(metric for segment in found.segments for metric in segment.metrics))
+    print_table(
+        f"{name} by {column}: {found.window}",
+        ("value", "rows", "labelled", "coverage", *metrics),
+        [(s.value, s.rows, s.labelled, s.coverage, *(s.metrics[m].value for m in metrics)) for s in found.segments],
+    )
 
 
 def labels(

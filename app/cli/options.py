@@ -26,6 +26,10 @@ WindowOption = Annotated[
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is written to the audit trail.")]
 PortOption = Annotated[int | None, typer.Option("--port", help="Port of the dashboard (8501).")]
 ServicePortOption = Annotated[int | None, typer.Option("--service-port", help="Port of the service (3000).")]
+UnmaskOption = Annotated[
+    bool, typer.Option("--unmask", help="Show sensitive and masked columns too; needs --reason, and is audited.")
+]
+WhyOption = Annotated[str, typer.Option("--reason", help="Why hidden columns are shown.")]
 DEFAULT_WORKSPACE = Path("workspace")
 
 

@@ -7,7 +7,7 @@ import shutil
 from datetime import datetime, time
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,9 +35,12 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
 
 def register(
     name: str,
-    model: Annotated[Path, typer.Option(help="The fitted scikit-learn model, as a skops file.")],
     reference: Annotated[Path, typer.Option(help="Labelled rows held out from training: Parquet or CSV.")],
     target: Annotated[str, typer.Option(help="The column that the model predicts.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The fitted scikit-learn model, as a skops file. Left out: it is served elsewhere."),
+    ] = None,
     task: Annotated[Task, typer.Option(help="What kind of prediction it is.")] = Task.BINARY,
     trust: Annotated[
         list[str] | None, typer.Option("--trust", help="A type in the model that you know and trust; repeat.")
@@ -55,17 +58,26 @@ def register(
     horizon: Annotated[str, typer.Option(help="How long after a prediction its label may take: 7d, 8w.")] = "7d",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """Register a model as NAME, version 1, and make it the champion."""
+    """Register a model as NAME, version 1, and make it the champion.
+
+    Without --model it is only watched: its predictions come by `pilothouse import`, `/models/NAME/log` or the client,
+    and the reference holds its own `score` beside the features and the target.
+    """
     from pilothouse.ops import artifacts
 
     house = open_house(workspace)
+    terms: dict[str, Any] = {
+        "context": tuple(context or ()), "classes": classes_of(told or []), "segments": tuple(segment or ()),
+        "label_policy": LabelPolicy(horizon=parse_span(horizon)),
+    }  # fmt: skip
+    rows = _read_frame(reference)
+    if model is None:
+        house.monitor(name, reference=rows, target=target, task=task, **terms)
+        print(f"{name} version 1 is registered. It is served elsewhere; what it predicts can be logged now.")
+        return
     trusted = tuple(trust or ())
     fitted = artifacts.load(_read_bytes(model), trusted)
-    version = house.register(
-        name, fitted, reference=_read_frame(reference), target=target, task=task, trusted=trusted,
-        context=tuple(context or ()), classes=classes_of(told or []), segments=tuple(segment or ()),
-        label_policy=LabelPolicy(horizon=parse_span(horizon)),
-    )  # fmt: skip
+    version = house.register(name, fitted, reference=rows, target=target, task=task, trusted=trusted, **terms)
     print(f"{name} version {version.version} is registered and champion (artifact {version.artifact[:12]}).")
 
 

@@ -155,8 +155,20 @@ def _handles(events: Sequence[Event], zone: tzinfo) -> list[Trace]:
 
 def line(x: list[str], y: Sequence[float | None], name: str, colour: str, **given: Any) -> Trace:
     drawn: Trace = {"type": "scatter", "mode": "lines", "x": x, "y": list(y), "name": in_figure(name)}
+    if _stands_alone(y):
+        # A line of one point is nothing to be seen.
+        drawn |= {"mode": "lines+markers", "marker": {"size": 5}}
     drawn["line"] = {"color": colour, "width": 2} | given.pop("line", {})
     return drawn | given
+
+
+def _stands_alone(values: Sequence[float | None]) -> bool:
+    """Whether some value has no neighbour to be joined with."""
+    around = [None, *values, None]
+    return any(
+        value is not None and before is None and after is None
+        for before, value, after in zip(around, values, around[2:], strict=False)
+    )
 
 
 def band(x: list[str], low: Sequence[float | None], high: Sequence[float | None], colour: str, name: str) -> Trace:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
 
 from pilothouse.app import formats, markup
 from pilothouse.app.faces import LastBackup
 from pilothouse.data.history.results import Labels, SchemaChange, State
 from pilothouse.data.log.retention import RetentionReport
+from pilothouse.data.log.scrub import DamagedPart
 from pilothouse.data.policies import UNSHOWN, ColumnClass, LogPolicy
 from pilothouse.ops.governance.columns import ColumnLine
 from pilothouse.ops.governance.erasure import Receipt
@@ -84,11 +86,11 @@ def _version(number: int | None) -> str:
     return formats.NOTHING if number is None else f"{number}"
 
 
-def damage(state: LogState) -> markup.Html:
+def damage(found: Sequence[DamagedPart]) -> markup.Html:
     """What is damaged, urgent: what it held, and what to do."""
     lines = [
         markup.tag("li", markup.join([markup.tag("i", "●", kind="ph-mark-critical"), markup.prose(part.sentence)]))
-        for part in state.damage
+        for part in found
     ]
     return markup.tag("ul", markup.join(lines), kind="ph-reasons")
 
@@ -183,7 +185,7 @@ def columns(found: tuple[ColumnLine, ...]) -> markup.Html:
 
 
 def _class_badge(told: ColumnClass) -> markup.Html:
-    return markup.badge(told.value, "watch" if told in UNSHOWN else "plain")
+    return markup.badge(told.value, "plain" if told in UNSHOWN else "none")
 
 
 def receipts(found: tuple[Receipt, ...], zone: tzinfo) -> markup.Html:

@@ -17,6 +17,7 @@ from pilothouse.data.state.audit import AuditRow
 from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.windows import Window
+from pilothouse.ops.governance.erasure import erased_rows
 
 # How a metric is read: its name, and whether more of it is better.
 _METRICS = (("roc_auc", "ROC AUC", True), ("log_loss", "log-loss", False), ("brier", "Brier score", False))
@@ -186,6 +187,9 @@ def version_facts(
         ("Registered", f"{formats.moment(version.created_at, zone)} by {version.created_by}"),
         ("Artifact", markup.join([version.runtime, " ", digest])),
     ]
+    if gone := erased_rows(version):
+        words = f"{formats.count(gone)} rows of its training snapshot, after it was judged on them"
+        found.append(("Erased since", words))
     if version.note and version.scorecard is None:
         # The note of a version that was retrained is the gate's reason, and that stands above it already.
         found.append(("Note", version.note))

@@ -11,6 +11,9 @@ from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
 from pilothouse.data.history.results import TrafficPoint
 
+_BAR = 0.85
+"""Share of a bucket that its bar fills."""
+
 
 def _rows(points: Sequence[TrafficPoint]) -> Table:
     columns = ("start", "end", "version", "rows", "errors", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms")
@@ -46,7 +49,7 @@ def volume(points: Sequence[TrafficPoint], view: charts.View) -> Panel:
     versions = sorted({p.version for p in points})
     traces = [_bars(points, version, _shade(place, len(versions)), view) for place, version in enumerate(versions)]
     axis = charts.value_axis(tickformat="~s", rangemode="tozero")
-    spec = charts.timed(traces, view, barmode="stack", bargap=0.15, yaxis=axis)
+    spec = charts.timed(traces, view, barmode="stack", yaxis=axis)
     answer = f"{formats.count(rows)} predictions, {formats.count(errors)} errors."
     return replace(panel, answer=answer, spec=spec, alt=f"{title}, {view.model}. {answer}")
 
@@ -57,7 +60,10 @@ def _panel(name: str, title: str, points: Sequence[TrafficPoint], view: charts.V
 
 def _bars(points: Sequence[TrafficPoint], version: int, colour: str, view: charts.View) -> charts.Trace:
     mine = [p for p in points if p.version == version]
-    bars = {"x": [view.middle(p.window) for p in mine], "y": [p.rows for p in mine], "name": f"version {version}"}
+    # Left to itself, Plotly makes a bar that has no neighbour a hair's breadth wide.
+    widths = [p.window.length.total_seconds() * 1000 * _BAR for p in mine]
+    bars = {"x": [view.middle(p.window) for p in mine], "y": [p.rows for p in mine], "width": widths}
+    bars["name"] = f"version {version}"
     return {"type": "bar", "marker": {"color": colour}} | bars
 
 

@@ -7,7 +7,6 @@ data files are written and synced by `files.py` before the commit, and the commi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,13 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from pilothouse.data.delta import checks, merging, quarantine
+from pilothouse.data.delta.actions import actions_of
 from pilothouse.data.delta.files import COLUMNS_WITH_STATISTICS, DataFile, Layout, write_files
 from pilothouse.data.delta.journal import KEPT_HOURS, REOPEN_EVERY, Journal
 from pilothouse.data.errors import CommitConflict, CommitsGone, DamagedFile, SchemaChanged
 from pilothouse.data.windows import Clock, utc_now
+
+_OPENINGS = 3
 
 _CONFIGURATION = {
     "delta.checkpointInterval": str(REOPEN_EVERY),
@@ -41,6 +43,7 @@ class DeltaFolder:
     partition_by : columns whose values become folders. The first one can be filtered on in `files` and `compact`.
     dictionaries : string columns with few distinct values; all others are written plain, which is faster.
     looked_up : columns in which single values are searched for; their files get Bloom filters.
+    clock : tells what is older than KEPT_HOURS; it may be replaced.
     crash : called at "written" (files are on disk, no commit yet) and "committed" (not synced yet).
     """
 
@@ -59,7 +62,7 @@ class DeltaFolder:
         self._dictionaries, self._looked_up = frozenset(dictionaries), frozenset(looked_up)
         self.clock = clock
         self._crash = crash
-        self._journal = Journal(self.path, clock)
+        self._journal = Journal(self.path, lambda: self.clock())
         self._handle: Any = None
         self._looked = False
         self._opened_at = 0
@@ -136,7 +139,7 @@ class DeltaFolder:
         version = int(handle.version()) + 1
         self._crash("written")
         try:
-            self._transact(handle, _actions(self.path, add, remove, data_change), marks)
+            self._transact(handle, actions_of(self.path, add, remove, data_change), marks)
             self._crash("committed")
             handle.load_as_version(version)
             self._journal.keep(version)
@@ -232,6 +235,17 @@ class DeltaFolder:
         return self.path.as_uri()
 
     def _open(self) -> Any:
+        from deltalake.exceptions import DeltaError
+
+        for _ in range(_OPENINGS - 1):
+            try:
+                return self._newest()
+            except DeltaError:
+                # Old entries may be cleaned away between the look and the opening; damage would have been named.
+                continue
+        return self._newest()
+
+    def _newest(self) -> Any:
         from deltalake import DeltaTable
 
         newest = self._journal.settle()
@@ -339,36 +353,6 @@ class DeltaFolder:
 
 def _stored_schema(handle: Any) -> pa.Schema:
     return pa.schema(handle.schema().to_arrow())
-
-
-def _actions(table: Path, add: Sequence[DataFile], remove: Sequence[str], data_change: bool) -> list[Any]:
-    from deltalake.transaction import AddAction, RemoveAction
-
-    now_ms = int(time.time() * 1000)
-    removed = [str(Path(path).relative_to(table)) for path in remove]
-    return [
-        *(
-            AddAction(
-                path=file.path, size=file.size, partition_values=dict(file.partition), modification_time=now_ms,
-                data_change=data_change, stats=file.statistics,
-            )
-            for file in add
-        ),
-        *(
-            RemoveAction(path, data_change, now_ms, _size(table / path), _partition(path))
-            for path in removed
-        ),
-    ]  # fmt: skip
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; 0 for one that is missing, which is a reason to take it out of the table."""
-    return path.stat().st_size if path.exists() else 0
-
-
-def _partition(path: str) -> dict[str, str | None]:
-    pairs = (part.partition("=") for part in Path(path).parts[:-1])
-    return {name: value for name, _, value in pairs}
 
 
 def _differences(got: pa.Schema, wanted: pa.Schema) -> list[str]:

@@ -3,14 +3,15 @@
 delta-rs never calls fsync, so each log entry is synced here after its commit; then its SHA-256 is put beside it, in
 `_checks`. So an entry with a checksum was durable once and has to match it for ever. One without was cut off by a crash
 before anyone relied on it: if it is whole it is made durable now, if it is torn it is set aside, and its rows still
-stand where they came from. `_checks` itself needs no sync: what is missing there is made again by the same rule.
+stand where they came from. `_checks` itself needs no sync: what is missing there is made again by the same rule, and what
+does not match the checksum of its own is as good as missing, but for telling that its entry was durable once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
+import zlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,6 @@ REOPEN_EVERY = 20
 """Commits after which a handle is opened anew, and a checkpoint written: a kept handle slows down with every commit."""
 
 _CHECKPOINT = ".checkpoint.parquet"
-_SHA256_LENGTH = 64
 
 
 class Journal:
@@ -110,18 +110,20 @@ class Journal:
 
     def damage(self) -> list[Damage]:
         """Every entry and checkpoint that is not what was written, all hashed anew."""
-        found = []
-        for check in sorted(self._checks.glob("*")):
+        found, oldest = [], max(self._listing()[1], default=0)
+        for check in sorted(self._checks.glob("[0-9]*")):
             path, sha256 = self.folder / check.name, _sha256(check)
             fault = None if sha256 is None else checks.fault_of(path, sha256, again=True)
-            if fault is not None:
+            # A power cut may undo that the checksum of a cleaned-up entry was deleted.
+            cleaned = not path.exists() and int(path.name.partition(".")[0]) < oldest
+            if fault is not None and not cleaned:
                 found.append(Damage(file=f"{self.folder.name}/{path.name}", reason=fault))
         return found
 
     def recently_removed(self) -> set[str]:
         """Absolute paths that commits of the last KEPT_HOURS took out of the table."""
         versions, _ = self._listing()
-        since = time.time() - KEPT_HOURS * 3600
+        since = self._clock().timestamp() - KEPT_HOURS * 3600
         young = [v for v in versions if self.entry(v).stat().st_mtime >= since]
         removed = {a["remove"]["path"] for v in young for a in self.actions(v) if "remove" in a}
         return {str(self.table / unquote(path)) for path in removed}
@@ -129,7 +131,7 @@ class Journal:
     def clean(self, *, kept_hours: float = KEPT_HOURS) -> None:
         """Drop entries and checkpoints that only readers of versions older than `kept_hours` would need."""
         versions, checkpoints = self._listing()
-        since = time.time() - kept_hours * 3600
+        since = self._clock().timestamp() - kept_hours * 3600
         base = max((v for v in checkpoints if self.checkpoint(v).stat().st_mtime < since), default=0)
         old = [self.entry(v) for v in versions if v < base] + [self.checkpoint(v) for v in checkpoints if v < base]
         for path in old:
@@ -165,7 +167,7 @@ class Journal:
         if reason is None:
             self._make_durable(path, version)
             return True
-        if not is_newest:
+        if not is_newest or self._check_path(path).exists():
             raise self._damaged(path, reason)
         quarantine.set_aside(self.table, path, reason, self._clock())
         return False
@@ -212,7 +214,7 @@ class Journal:
 
     def _write_check(self, path: Path, content: bytes) -> None:
         self._checks.mkdir(exist_ok=True, mode=0o700)
-        self._check_path(path).write_text(hashlib.sha256(content).hexdigest())
+        self._check_path(path).write_text(_check_of(content))
         checks.remember(path)
 
     def _refuse_damage(self, path: Path) -> None:
@@ -232,13 +234,19 @@ def _versions(names: Iterable[str], ending: str) -> list[int]:
     return sorted(int(name[: -len(ending)]) for name in names if name.endswith(ending))
 
 
+def _check_of(content: bytes) -> str:
+    """What `_checks` holds of a file: the SHA-256 of its content, and a checksum of that."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return f"{sha256} {zlib.crc32(sha256.encode()):08x}"
+
+
 def _sha256(check: Path) -> str | None:
-    """What a file of `_checks` says; None when it is not there or was torn by a crash."""
+    """What a file of `_checks` says; None when it is not there, was torn by a crash, or was damaged itself."""
     try:
-        text = check.read_text()
-    except (FileNotFoundError, UnicodeDecodeError):
+        sha256, _, own = check.read_bytes().partition(b" ")
+    except FileNotFoundError:
         return None
-    return text if len(text) == _SHA256_LENGTH else None
+    return sha256.decode() if own == f"{zlib.crc32(sha256):08x}".encode() else None
 
 
 def _parsed(content: bytes) -> list[dict[str, Any]]:

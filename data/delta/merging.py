@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,8 +166,16 @@ def _replace(folder: DeltaFolder, merged: DataFile, group: Sequence[str]) -> Non
 def _out_of_use(folder: DeltaFolder) -> list[Path]:
     """Data files, finished or not, that no version of the last KEPT_HOURS holds and no writer may still be at."""
     needed = set(folder.files(check=False)) | folder.journal.recently_removed()
-    since = time.time() - KEPT_HOURS * 3600
-    return [path for path in _data_files(folder) if str(path) not in needed and path.stat().st_mtime < since]
+    since = folder.clock().timestamp() - KEPT_HOURS * 3600
+    return [path for path in _data_files(folder) if str(path) not in needed and _is_older(path, since)]
+
+
+def _is_older(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime < moment
+    except FileNotFoundError:
+        # A writer has just given the file its name.
+        return False
 
 
 def _data_files(folder: DeltaFolder) -> list[Path]:

@@ -5,7 +5,7 @@ PilothouseError
 │                CommitsGone, NothingDamaged
 ├── Refused      NotAllowed, AlreadyExists, AlreadyChampion, StaleDecision, NothingToRollBack, NoChampion,
 │                WorkersNotReady, LeaseLost, CannotRetrain, NotServedHere, ImportBrokenOff, FixedClass,
-│                NoReason
+│                NoReason, HiddenColumn
 ├── BadData      InvalidName, InvalidWindow, InvalidSetting, NaiveTime, MissingColumn, EmptyWindow, BadRows, NotJson,
 │                UntrustedArtifact, UnportableModel, BadArtifact, SchemaChanged, BadEntry, BadBackup, StepFailed,
 │                DamagedFile, BadMapping, BadFilter, AmbiguousColumns, UnreadableSource,
@@ -61,6 +61,7 @@ from pilothouse.data.errors.refused import (
     AlreadyExists,
     CannotRetrain,
     FixedClass,
+    HiddenColumn,
     ImportBrokenOff,
     ImportStopped,
     LeaseLost,
@@ -113,6 +114,7 @@ __all__ = [
     "Fault",
     "FiguresDiffer",
     "FixedClass",
+    "HiddenColumn",
     "ImportBrokenOff",
     "ImportStopped",
     "InvalidName",

@@ -16,6 +16,15 @@ class NotServedHere(Refused):
         )
 
 
+class HiddenColumn(Refused):
+    def __init__(self, model: str, column: str) -> None:
+        self.model, self.column = model, column
+        super().__init__(
+            f"The values of {column!r} of {model} are not shown. An admin may see them with `unmask` and a reason, "
+            "which is audited; or choose another column."
+        )
+
+
 class NotAllowed(Refused):
     def __init__(self, actor: str, act: str, needs: str) -> None:
         self.actor, self.act, self.needs = actor, act, needs

@@ -14,8 +14,9 @@ from pilothouse.data.limits import check_limit
 from pilothouse.data.policies import Silence
 from pilothouse.data.rollups.contributions import outcomes_between
 from pilothouse.data.rollups.count import columns_counted, count_rows
+from pilothouse.data.rollups.gaps import raw_from
 from pilothouse.data.rollups.outcomes import count_outcomes
-from pilothouse.data.rollups.plan import Plan, make_plan
+from pilothouse.data.rollups.plan import Plan, day_start, make_plan, midnight, next_day
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.rollups.schema import Part, no_rows
 from pilothouse.data.rollups.source import Source, batches, files_holding
@@ -52,6 +53,7 @@ class Counter:
         A window may overlap another. Where silence means the negative class, outcomes come from the log alone: buckets
         hold what was said, not what was left unsaid.
         """
+        windows = [self.answerable(window) for window in windows]
         plan = make_plan(windows, self.settings.zone, self.cursor.hours_since(self.settings.zone), self.data_end)
         unsaid = Part.OUTCOME in parts and self.source.policy.silence is Silence.NEGATIVE
         in_buckets = [part for part in parts if not (unsaid and part is Part.OUTCOME)]
@@ -60,15 +62,34 @@ class Counter:
             found.append(self._scanned([(w, point) for point, w in enumerate(windows)], [Part.OUTCOME], chosen))
         return pl.concat(found).group_by(_GROUP).agg(pl.col("n", "s", "s2").sum())
 
+    def answerable(self, window: Window) -> Window:
+        """`window`, its ends moved to the nearest business day's where roll-ups by day are all there is.
+
+        Of these days single rows are gone, so that a scan of a part of one would find too few.
+        """
+        gone = raw_from(self.rollups)
+        if gone is None:
+            return window
+        start, end = (self._whole(moment, midnight(gone, self.settings.zone)) for moment in (window.start, window.end))
+        return Window(start, end) if start < end else window
+
     def rows(self, window: Window, chosen: Chosen) -> Rows:
         """The rows themselves, for an exact scan."""
         known = pl.DataFrame(self.source.predictions.schema.empty_table()).schema
-        files = files_holding(self.source.predictions, self._predictions(), [], "at", window)
+        files = files_holding(self.source.predictions, self.prediction_files(), [], "at", window)
         return Rows(files=files, columns=known, window=window, roles=chosen.roles, version=chosen.version)
 
     def contributions(self, window: Window, chosen: Chosen) -> pl.DataFrame:
         """Labelled rows of `window`, signed: at, version, role, score, label, recorded, sign; see contributions.sql."""
         return _kept(self._outcomes(window), chosen)
+
+    def _whole(self, moment: datetime, rows_since: datetime) -> datetime:
+        hours = self.cursor.hours_since(self.settings.zone)
+        if moment >= rows_since or (hours is not None and moment >= hours):
+            return moment
+        before = day_start(moment, self.settings.zone)
+        after = next_day(before, self.settings.zone)
+        return before if moment - before < after - moment else after
 
     def _from_buckets(self, plan: Plan, parts: Collection[Part], chosen: Chosen) -> pl.DataFrame:
         return read_counts(
@@ -92,7 +113,7 @@ class Counter:
     def _scan_rows(self, span: Window, parts: Collection[Part]) -> Iterator[pl.DataFrame]:
         if set(parts) <= {Part.OUTCOME}:
             return
-        files = files_holding(self.source.predictions, self._predictions(), [], "at", span)
+        files = files_holding(self.source.predictions, self.prediction_files(), [], "at", span)
         for batch in batches(files, columns_counted(self.profile), self.source.predictions.schema):
             check_limit()
             inside = batch.filter(pl.col("at") >= span.start, pl.col("at") < span.end)
@@ -106,12 +127,12 @@ class Counter:
     def _outcomes(self, span: Window) -> pl.DataFrame:
         silent_at = self.data_end if self.source.policy.silence is Silence.NEGATIVE else None
         zone = self.settings.time_zone
-        return outcomes_between(self.source, self._predictions(), self._labels(), span, zone, silent_at)
+        return outcomes_between(self.source, self.prediction_files(), self.label_files(), span, zone, silent_at)
 
-    def _predictions(self) -> list[str]:
+    def prediction_files(self) -> list[str]:
         return _files_at(self.source.predictions, self.cursor.predictions)
 
-    def _labels(self) -> list[str]:
+    def label_files(self) -> list[str]:
         return _files_at(self.source.labels, self.cursor.labels)
 
 

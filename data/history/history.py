@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from pilothouse.data.errors import Unavailable, UnknownFeature
+from pilothouse.data.errors import OnlyRollups, Unavailable, UnknownFeature
 from pilothouse.data.history.counting import Chosen, Counter
 from pilothouse.data.history.exact import Measured, exact_performance, scan_drift
 from pilothouse.data.history.facts import gather_facts
@@ -28,12 +28,14 @@ from pilothouse.data.history.results import (
     Metric,
     Performance,
     SchemaChange,
+    SegmentTable,
     State,
     TrafficPoint,
     TrendPoint,
     Watermark,
 )
 from pilothouse.data.history.schemas import schema_changes
+from pilothouse.data.history.segments import is_watched, segment_counts, segment_of, segment_rows
 from pilothouse.data.history.split import answered_rows, by_point, dense_counts, each_version
 from pilothouse.data.limits import Limit
 from pilothouse.data.log.reader import PredictionLog
@@ -44,8 +46,9 @@ from pilothouse.data.measures.health import HEALTH_RULES, HealthRules, judge
 from pilothouse.data.measures.latency import percentile_ms
 from pilothouse.data.policies import LabelPolicy
 from pilothouse.data.rollups.bins import LATENCY_SLOTS, LATENCY_STEPS_PER_DECADE
+from pilothouse.data.rollups.gaps import raw_from
 from pilothouse.data.rollups.outcomes import outcomes_in, realized
-from pilothouse.data.rollups.plan import day_windows, hour_start, next_hour
+from pilothouse.data.rollups.plan import day_windows, hour_start, midnight, next_hour
 from pilothouse.data.rollups.profile import SCORE, FeatureProfile, Profile
 from pilothouse.data.rollups.schema import Part
 from pilothouse.data.settings import Settings
@@ -206,6 +209,29 @@ class History:
             for i, w in enumerate(windows)
         )
 
+    def segments(self, column: str, window: Window, version: int | None = None) -> SegmentTable:
+        """Rows and performance by the values of a feature or context column, worst first.
+
+        A watched column is answered from roll-ups, and the ends of the window that are no whole days from rows; for any
+        other every row is read. Raises UnknownColumn, and as `drift` does QueryTooSlow and OnlyRollups.
+        """
+        chosen, counter = self._chosen(version), self._counter
+        with self._limit():
+            segment = segment_of(self, counter, column, window, chosen)
+            watched = is_watched(counter, segment)
+            if not watched:
+                self._refuse_thinned(window)
+            counts = segment_counts(counter, segment, window, chosen)
+        return SegmentTable(
+            model=self.model,
+            column=column,
+            version=version,
+            window=window,
+            watermark=self._watermark,
+            segments=segment_rows(self, segment, counts),
+            watched=watched,
+        )
+
     def labels(self, window: Window, every: timedelta = _DAY) -> Labels:
         """Coverage and delay by cohort, and what the labels recorded in `window` are worth: a scan of their ids.
 
@@ -317,13 +343,21 @@ class History:
 
     def _scanned_drift(self, window: Window, version: int | None) -> Measured:
         folder = self._workspace.reference(self.model, self.profile.profile_id)
+        self._refuse_thinned(window)
         with self._limit():
             return scan_drift(self._counter.rows(window, self._chosen(version)), self.profile, self.signature, folder)
 
     def _scanned_performance(self, window: Window, version: int | None, as_known: datetime | None) -> dict[str, Metric]:
+        self._refuse_thinned(window)
         with self._limit():
             labelled = self._counter.contributions(window, self._chosen(version, as_known))
             return exact_performance(labelled, self.signature)
+
+    def _refuse_thinned(self, window: Window) -> None:
+        """Raises OnlyRollups when the log no longer has every row of the window."""
+        first = raw_from(self._opened.rollups)
+        if first is not None and window.start < midnight(first, self.zone):
+            raise OnlyRollups(self.model, first)
 
     def _feature_drift(self, counts: pl.DataFrame, part: Part, feature: FeatureProfile) -> FeatureDrift:
         counted, sums = dense_counts(counts, part, feature, 1)

@@ -164,6 +164,34 @@ class TrafficPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRow:
+    """The rows that share one value of a column. `is_value` False: other values together, or missing ones."""
+
+    value: str
+    is_value: bool
+    rows: int
+    labelled: int
+    coverage: float | None
+    metrics: dict[str, Metric]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentTable:
+    """Rows and realized performance by the values of one column, worst first.
+
+    watched : whether the roll-ups hold it; else every row was read.
+    """
+
+    model: str
+    column: str
+    version: int | None
+    window: Window
+    watermark: Watermark
+    segments: tuple[SegmentRow, ...]
+    watched: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CohortPoint:
     """The labels of the rows of one span: of how many one was told, and after how long.
 

@@ -6,6 +6,7 @@ done already is done again to no effect. To be called under the leases of sealin
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from pilothouse.data.delta import DeltaFolder, purge
 from pilothouse.data.errors import StoreBusy
+from pilothouse.data.log.places import index_of
 from pilothouse.data.log.rewrite import ModelLog, Rewritten, rewrite
 from pilothouse.data.log.spool import connect
 from pilothouse.data.rollups.gaps import mark_gaps
@@ -33,6 +35,7 @@ from pilothouse.data.windows import Window
 from pilothouse.data.workspace import Workspace
 
 _KEYED = ("prediction_id", "at", "keys")
+_PARQUET, _SQLITE = b"PAR1", b"SQLite format 3"
 _LOOKED_FOR = 6
 """Letters from which a text is looked for in every file: a shorter one stands in many places by chance."""
 
@@ -95,7 +98,10 @@ def forget_labels(log: ModelLog, predictions: DeltaFolder, labels: DeltaFolder, 
 
 def purge_tables(*folders: DeltaFolder) -> list[str]:
     """Delete what older versions of the tables still hold; the files that went, by table."""
-    return [f"{folder.path.parent.name}/{path}" for folder in folders for path in purge(folder)]
+    gone = [f"{folder.path.parent.name}/{path}" for folder in folders for path in purge(folder)]
+    for folder in folders:
+        index_of(folder).keep_only(folder.files(check=False))
+    return gone
 
 
 def clean_spools(workspace: Workspace, model: str, entity: str) -> tuple[int, int]:
@@ -108,9 +114,9 @@ def clean_spools(workspace: Workspace, model: str, entity: str) -> tuple[int, in
     for path in sorted(workspace.spool.glob("[!.]*.sqlite")):
         with closing(connect(path)) as spool:
             spool.execute(sql.OVERWRITE)
-            for text in _spellings(entity):
-                deleted += sum(rows for (rows,) in spool.execute(sql.DELETE_SET_ASIDE, (model, text)).fetchall())
-            waiting += max(spool.execute(sql.WAITING, (model, text)).fetchone()[0] for text in _spellings(entity))
+            asked = (model, msgspec.json.encode(entity), entity.encode())
+            deleted += sum(rows for (rows,) in spool.execute(sql.DELETE_SET_ASIDE, asked).fetchall())
+            waiting += spool.execute(sql.WAITING, asked).fetchone()[0]
             try:
                 spool.execute(spool_sql.SHRINK)
                 blocked = spool.execute(spool_sql.CHECKPOINT).fetchone()[0]
@@ -187,35 +193,39 @@ def _matched(rows: pl.DataFrame, told: pl.DataFrame, horizon: object) -> list[in
     return numbers
 
 
-def _spellings(entity: str) -> list[bytes]:
-    """`entity` as a JSON body and as an Arrow body hold it."""
-    return list({entity.encode(), msgspec.json.encode(entity)[1:-1]})
-
-
 def _all_files(root: Path) -> Iterator[Path]:
     return (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def _holds(path: Path, entity: str) -> bool:
     try:
-        if _is_parquet(path):
+        kind = _first_bytes(path)
+        if kind.startswith(_PARQUET):
             return _parquet_holds(path, entity)
         content = path.read_bytes()
     except FileNotFoundError:
         return False
-    return any(text in content for text in _spellings(entity))
+    if kind == _SQLITE:
+        # Values stand side by side in a page, so nothing tells where one ends.
+        return entity.encode() in content
+    return re.search(_word(entity).encode(), content) is not None
 
 
-def _is_parquet(path: Path) -> bool:
+def _word(text: str) -> str:
+    """An expression that finds `text` where it is not a part of a longer name: person-17, and not person-170."""
+    return f"(^|[^0-9A-Za-z]){re.escape(text)}($|[^0-9A-Za-z])"
+
+
+def _first_bytes(path: Path) -> bytes:
     with open(path, "rb") as file:
-        return file.read(4) == b"PAR1"
+        return file.read(len(_SQLITE))
 
 
 def _parquet_holds(path: Path, entity: str) -> bool:
     with pq.ParquetFile(path) as file:
         texts = [f.name for f in file.schema_arrow if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
         return any(
-            pc.any(pc.match_substring(column, entity)).as_py()
+            pc.any(pc.match_substring_regex(column, _word(entity))).as_py()
             for batch in file.iter_batches(columns=texts)
             for column in batch.columns
         )

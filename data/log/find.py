@@ -16,6 +16,7 @@ from pilothouse.data.errors import BadFilter
 from pilothouse.data.limits import check_limit
 from pilothouse.data.log.entries import KeyPart, canonical_key
 from pilothouse.data.log.filters import Condition
+from pilothouse.data.log.places import index_of, pairs_of
 from pilothouse.data.log.snapshot import Snapshot
 from pilothouse.data.rollups.source import files_holding
 from pilothouse.data.sql.duck import connect, listed, sealed_and_unsealed, statement
@@ -135,7 +136,8 @@ class _Desk:
         folder = self._labels.folder
         since = Window(oldest - _EARLIEST_LABEL, datetime.max.replace(tzinfo=UTC) - _STEP)
         true_since = files_holding(folder, folder.files(), [], "observed_at", since)
-        return files_holding(folder, true_since, ids)
+        near = files_holding(folder, true_since, ids)
+        return near if ids is None else list(index_of(folder).with_values(near, "prediction_id", ids))
 
 
 def _scope(search: Search) -> tuple[str, dict[str, Any]]:
@@ -171,7 +173,12 @@ def _candidates(search: Search, log: Snapshot) -> list[str]:
             return []
         window = Window(window.start, search.before.at + timedelta(microseconds=1))
     files = files_holding(log.folder, log.files(window), [], "at", window)
-    return files if search.id is None else files_holding(log.folder, files, [search.id])
+    index = index_of(log.folder)
+    if search.id is not None:
+        files = list(index.with_values(files_holding(log.folder, files, [search.id]), "prediction_id", [search.id]))
+    if search.key:
+        files = list(index.with_pairs(files, "keys", [pairs_of(canonical_key(dict(search.key)))]))
+    return files
 
 
 def _newest_first(files: Sequence[str]) -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pilothouse.data.errors import BadData, MissingColumn, NaiveTime
 from pilothouse.data.log.door import Door
-from pilothouse.data.log.ids import new_ids
+from pilothouse.data.log.ids import new_id_column
 from pilothouse.data.log.schema import Role, Status, label_schema, prediction_schema
 from pilothouse.data.log.spool import Entry, EntryKind, Format, Spool
 from pilothouse.data.signature import Signature
@@ -85,7 +85,7 @@ def typed_predictions(
     rename = {column.name: column.column for column in signature.columns}
     renamed = allowed.select(pl.col(name).alias(rename.get(name, name)) for name in allowed.columns)
     caller_ids = "prediction_id" in frame.columns
-    ids = [] if caller_ids else [pl.Series("prediction_id", new_ids(frame.height, now), dtype=pl.String)]
+    ids = [] if caller_ids else [new_id_column(frame.height, now).alias("prediction_id")]
     defaults: dict[str, datetime | str | int | None] = {
         "logged_at": now,
         "at": now,

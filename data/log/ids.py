@@ -1,24 +1,37 @@
-"""Prediction ids: UUIDs of version 7 (RFC 9562), made by the thousand."""
+"""Prediction ids: UUIDs of version 7 (RFC 9562), made by the thousand, or by the million.
+
+The 12 bits after the version count rows within a millisecond (RFC 9562, 6.2, method 1); when they are used up the time
+part moves on by one. 62 bits are random.
+"""
 
 from __future__ import annotations
 
 import os
 from datetime import datetime
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
 
 _COUNTER_BITS = 12
+_RANDOM = 0x3FFF_FFFF_FFFF_FFFF
+_VARIANT = 0x8000_0000_0000_0000
+_LENGTH = 36
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
+"""Two characters for each byte."""
+_GROUPS = (8, 12, 16, 20, 32)
+"""Where the groups of digits end, between which there are hyphens."""
 
 
 def new_ids(count: int, now: datetime) -> list[str]:
     """`count` fresh UUIDv7 texts in ascending order, their time part beginning at `now`.
 
-    The 12 bits after the version count rows within a millisecond (RFC 9562, 6.2, method 1); when they are used up the
-    time part moves on by one. 62 bits are random.
-
     >>> ids = new_ids(5000, datetime.fromisoformat("2026-03-03T00:00:00+00:00"))
     >>> ids == sorted(ids), len(set(ids)), ids[0][14]
     (True, 5000, '7')
     """
-    first_ms = int(now.timestamp() * 1000)
+    first_ms = _milliseconds(now)
     random = os.urandom(8 * count)
     return [
         _text(first_ms + (i >> _COUNTER_BITS), i & 0xFFF, int.from_bytes(random[8 * i : 8 * i + 8]))
@@ -26,7 +39,32 @@ def new_ids(count: int, now: datetime) -> list[str]:
     ]
 
 
+def new_id_column(count: int, now: datetime) -> pl.Series:
+    """The same as a column, for many: several times as fast.
+
+    >>> ids = new_id_column(5000, datetime.fromisoformat("2026-03-03T00:00:00+00:00"))
+    >>> ids.is_sorted(), ids.n_unique(), ids[4096][:18]
+    (True, 5000, '019cb0fe-9401-7000')
+    """
+    places = np.arange(count, dtype=np.uint64)
+    milliseconds = np.uint64(_milliseconds(now)) + (places >> np.uint64(_COUNTER_BITS))
+    random = np.frombuffer(os.urandom(8 * count), np.uint64)
+    halves = np.empty((count, 2), ">u8")
+    halves[:, 0] = milliseconds << np.uint64(16) | np.uint64(0x7000) | places & np.uint64(0xFFF)
+    halves[:, 1] = random & np.uint64(_RANDOM) | np.uint64(_VARIANT)
+    texts = np.full((count, _LENGTH), ord("-"), np.uint8)
+    digits = _HEX.take(halves.view(np.uint8)).view(np.uint8)
+    for hyphens, (start, end) in enumerate(pairwise((0, *_GROUPS))):
+        texts[:, start + hyphens : end + hyphens] = digits[:, start:end]
+    ends = np.arange(0, (count + 1) * _LENGTH, _LENGTH, dtype=np.int64)
+    return pl.Series(pa.LargeStringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(texts)))
+
+
+def _milliseconds(now: datetime) -> int:
+    return int(now.timestamp() * 1000)
+
+
 def _text(ms: int, counter: int, random: int) -> str:
     # The topmost two random bits give way to the variant, 10.
-    low = (random & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000
+    low = (random & _RANDOM) | _VARIANT
     return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{counter:03x}-{low >> 48:04x}-{low & 0xFFFF_FFFF_FFFF:012x}"

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pilothouse.data.delta.checks import checking
 from pilothouse.data.errors import DamagedFile
 from pilothouse.data.log.spool import BUSY_TIMEOUT_S, EntryKind, Format, connect, crc_of
+from pilothouse.data.log.witness import SPOOL, Count, Stream, counts_in, missing, read_witness, spool_id
 from pilothouse.data.sql import spool as sql
 
 WORTH_SHRINKING = 32 * 1024 * 1024
 """Free bytes of a spool file from which they are given back; less is soon used again."""
 
 ALTERED = "its checksum does not hold: it was altered after it was written"
-
-SPOOL = "spool"
-"""What DamagedFile calls the table of a spool file."""
+LOST = "the spool was damaged, and the entry is not in it any more"
 
 _FEW_BYTES = 1024 * 1024
 _SHRINK_WAIT_MS = 100
-_looked_over: set[tuple[int, int]] = set()
+_looked_over: set[tuple[str, int, int]] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Stored:
 class SetAside:
     """An entry that could not be read, and why; its bytes are kept in the spool."""
 
-    kind: EntryKind
+    kind: str
     rows: int
     reason: str
     at: datetime
@@ -70,7 +70,29 @@ class SpoolFile:
         self.path = path
         self._connection = connection
         with _telling_damage(path):
-            self.id: str = connection.execute(sql.ID).fetchone()[0]
+            self.id = spool_id(path, connection)
+
+    def missing(self) -> dict[Stream, Count]:
+        """Entries that were acknowledged, and have neither been forgotten nor stand here."""
+        # What was told is read first: the writer tells after it has written.
+        told = read_witness(self.path) if checking() else None
+        with _telling_damage(self.path):
+            return {} if told is None else missing(told.counts, counts_in(self._connection))
+
+    def give_up_missing(self, now: datetime) -> int:
+        """Count what is missing among what was set aside, from where the pages show it; returns its rows."""
+        if not self.missing():
+            return 0
+        told = read_witness(self.path)
+        with _telling_damage(self.path), self._connection as connection:
+            connection.execute(sql.BEGIN)
+            # Another sealer may have been faster.
+            lost = missing(told.counts, counts_in(connection)) if told else {}
+            for (model, kind), count in lost.items():
+                given_up = {"model": model, "kind": kind, "entries": count.entries, "rows": count.rows}
+                connection.execute(sql.GIVE_UP, given_up)
+                connection.execute(sql.TELL_GIVEN_UP, given_up | {"reason": LOST, "at": now.isoformat()})
+        return sum(count.rows for count in lost.values())
 
     def waiting(self) -> set[tuple[str, EntryKind]]:
         """Models and kinds that have entries here."""
@@ -149,7 +171,7 @@ class SpoolFile:
         """The newest entries of `model` that could not be read."""
         found = self._connection.execute(sql.LIST_SET_ASIDE, (model, limit))
         return [
-            SetAside(kind=EntryKind(kind), rows=rows, reason=reason, at=datetime.fromisoformat(at))
+            SetAside(kind=kind, rows=rows, reason=reason, at=datetime.fromisoformat(at))
             for kind, rows, reason, at in found
         ]
 
@@ -162,19 +184,24 @@ class SpoolFile:
 def pending(folder: Path, *, left_out: list[DamagedFile] | None = None) -> Iterator[list[SpoolFile]]:
     """All spool files of `folder`, opened for the length of the block.
 
-    left_out : takes the damage of files that cannot be read, which are then missing; without it DamagedFile is raised.
+    left_out : takes the damage of files that cannot be read, which are then missing, and of those that have lost entries,
+    which are not; without it DamagedFile is raised.
     """
     opened: list[sqlite3.Connection] = []
     files = []
     try:
-        for path in sorted(path for path in folder.glob("*.sqlite") if not path.name.startswith(".")):
+        for path in _spool_paths(folder):
             try:
+                if not path.exists():
+                    raise DamagedFile(SPOOL, path.name, "the file is missing")
                 with _telling_damage(path):
                     opened.append(connect(path))
                     # A text may have been altered into something that is none; its checksum will tell.
                     opened[-1].text_factory = _any_text
                     _check_once(path, opened[-1])
                 files.append(SpoolFile(path, opened[-1]))
+                if lost := files[-1].missing():
+                    raise DamagedFile(SPOOL, path.name, _missing_sentence(lost))
             except DamagedFile as damage:
                 if left_out is None:
                     raise
@@ -190,7 +217,7 @@ def _checked(
 ) -> Stored:
     """The entry, with a fault when it is not what was written; its fields then are mere guesses, even in their type."""
     try:
-        whole = crc is None or crc == crc_of(seq, model, kind, format_, bool(caller_ids), rows, body)
+        whole = crc is None or not checking() or crc == crc_of(seq, model, kind, format_, bool(caller_ids), rows, body)
     except (TypeError, ValueError):
         whole = False
     if whole:
@@ -202,12 +229,28 @@ def _checked(
 def _check_once(path: Path, connection: sqlite3.Connection) -> None:
     """Let SQLite look over its pages when this process meets the file first: a lost page would be lost rows."""
     status = path.stat()
-    if (identity := (status.st_dev, status.st_ino)) in _looked_over:
+    if (identity := (str(path), status.st_dev, status.st_ino)) in _looked_over or not checking():
         return
     (said,) = connection.execute(sql.CHECK).fetchone()
     if said != "ok":
         raise DamagedFile(SPOOL, path.name, said)
     _looked_over.add(identity)
+
+
+def _spool_paths(folder: Path) -> list[Path]:
+    """Spool files, and those that are told of but gone."""
+    there = {path for path in folder.glob("*.sqlite") if not path.name.startswith(".")}
+    return sorted(there | {path.with_suffix(".sqlite") for path in folder.glob("*.last")})
+
+
+def _missing_sentence(lost: Mapping[Stream, Count]) -> str:
+    """What is missing, a part for each model and kind.
+
+    >>> _missing_sentence({("flights", "labels"): Count(2, 12)})
+    'acknowledged entries are not in it any more: 12 rows of flights (labels)'
+    """
+    parts = [f"{count.rows:,} rows of {model} ({kind})" for (model, kind), count in sorted(lost.items())]
+    return f"acknowledged entries are not in it any more: {', '.join(parts)}"
 
 
 def _any_text(content: bytes) -> str:
@@ -218,7 +261,8 @@ def _any_text(content: bytes) -> str:
 def _telling_damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError:
-        raise
     except sqlite3.DatabaseError as error:
+        # Busy, full, unreadable for the moment: not damage. A table or a column that is not there any more: damage.
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
         raise DamagedFile(SPOOL, path.name, str(error)) from error

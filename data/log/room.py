@@ -48,6 +48,8 @@ class Room:
             try:
                 self._on_disk = self._looked()
             except (OSError, sqlite3.Error) as error:
+                # Nothing was learnt, so the next entry looks again.
+                self._looked_at = -LOOK_EVERY_S
                 self._on_disk = LogUnavailable(f"{self._path.name}: {error}")
         if self._on_disk is not None:
             return self._on_disk

@@ -63,7 +63,7 @@ class SealReport:
     """What a call of `seal` did.
 
     unknown : models that have rows waiting but no signature was given for. strays : rows set aside whose model cannot be
-    told any more. damaged : spool files that cannot be read; the others were sealed.
+    told any more. damaged : spool files that cannot be read, or that have lost entries; all that can be read was sealed.
     """
 
     by_model: Mapping[str, ModelSeal] = field(default_factory=dict)
@@ -124,6 +124,8 @@ class Sealer:
         damaged: list[DamagedFile] = []
         with pending(self._workspace.spool, left_out=damaged) as found:
             spools = _Spools(found, damaged)
+            # What a damaged spool has lost is named in `damaged`; what it still has goes on.
+            spools.each(lambda spool: spool.give_up_missing(self._clock()))
             strays = sum(spools.each(lambda spool: _set_aside(spool, spool.strays(signatures), self._clock)))
             waiting: set[tuple[str, EntryKind]] = set().union(*spools.each(SpoolFile.waiting))
             models = sorted({model for model, _ in waiting})

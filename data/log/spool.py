@@ -16,13 +16,15 @@ import uuid
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from pilothouse.data.errors import LogUnavailable
+from pilothouse.data.errors import DamagedFile, LogUnavailable
 from pilothouse.data.log.room import Limits, Room
+from pilothouse.data.log.witness import Tally, witness_path
 from pilothouse.data.names import checked_name
 from pilothouse.data.settings import Settings
 from pilothouse.data.sql import spool as sql
@@ -89,7 +91,7 @@ Connect = Callable[[Path, Durability], sqlite3.Connection]
 def connect(path: Path, durability: Durability = Durability.FULL) -> sqlite3.Connection:
     """A connection to the spool file at `path`, which must exist, in autocommit mode.
 
-    A file of before there were checksums is given the column for them.
+    A file of before there were checksums, and counts of what was forgotten, is given the room for them.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
@@ -98,9 +100,16 @@ def connect(path: Path, durability: Durability = Durability.FULL) -> sqlite3.Con
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.execute(f"PRAGMA synchronous = {durability.synchronous}")
-    if not connection.execute(sql.HAS_CRC).fetchone()[0]:
-        connection.execute(sql.ADD_CRC)
+    try:
+        connection.execute(f"PRAGMA synchronous = {durability.synchronous}")
+        if not connection.execute(sql.HAS_CRC).fetchone()[0]:
+            connection.execute(sql.ADD_CRC)
+        if not connection.execute(sql.HAS_FORGOTTEN).fetchone()[0]:
+            connection.executescript(sql.ADD_FORGOTTEN)
+    except BaseException:
+        # Left open, it would live on in the error's traceback, and its share of SQLite's memory with it.
+        connection.close()
+        raise
     return connection
 
 
@@ -119,7 +128,7 @@ class Spool:
         self._lock = lock
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
-        self._last = 0
+        self._tally = Tally(path)
         self._room = Room(path, limits)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
@@ -139,6 +148,8 @@ class Spool:
     ) -> Spool:
         """Take the first free slot `<kind>-<n>.sqlite` in `folder`; a slot whose process has died is free.
 
+        A slot whose file is damaged, or gone while something is told of it, is left as it is.
+
         Raises LogUnavailable when the file cannot be made.
         """
         stem = checked_name(kind, "spool")
@@ -147,11 +158,13 @@ class Spool:
             lock = _locked(path.with_suffix(".lock"))
             if lock is not None:
                 try:
-                    _make(path)
+                    usable = _made(path)
                 except (OSError, sqlite3.Error) as error:
                     lock.close()
                     raise LogUnavailable(f"{path.name}: {error}") from error
-                return cls(path, lock, Durability(durability), limits or Limits.of(Settings()), connect)
+                if usable:
+                    return cls(path, lock, Durability(durability), limits or Limits.of(Settings()), connect)
+                lock.close()
         raise LogUnavailable(f"all {_SLOTS} slots of {folder} are taken")
 
     def submit(self, entry: Entry) -> Future[None]:
@@ -202,6 +215,7 @@ class Spool:
             if last:
                 break
         self._disconnect()
+        self._tally.close()
 
     def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
         """Everything that waits now, and whether the end was among it."""
@@ -230,11 +244,19 @@ class Spool:
     def _write(self, entries: Sequence[Entry]) -> None:
         if self._connection is None:
             self._connection = self._connect(self.path, self.durability)
-            self._last = self._connection.execute(sql.LAST).fetchone()[0]
+            self._tally.resume(self._connection)
+        first = self._tally.last + 1
         self._connection.execute(sql.BEGIN)
-        self._connection.executemany(sql.INSERT, (_row(self._last + n, e) for n, e in enumerate(entries, start=1)))
+        self._connection.executemany(sql.INSERT, (_row(seq, e) for seq, e in enumerate(entries, start=first)))
         self._connection.commit()
-        self._last += len(entries)
+        self._tell(entries)
+
+    def _tell(self, entries: Sequence[Entry]) -> None:
+        try:
+            self._tally.add((entry.model, entry.kind.value, entry.rows) for entry in entries)
+        except OSError as error:
+            # The entries are written; untold, only their loss to a damaged disk would go unnoticed.
+            _log.warning("%s could not be written: %s", witness_path(self.path).name, error)
 
     def _give_back(self, group: Sequence[_Waiting]) -> None:
         with self._gate:
@@ -275,19 +297,31 @@ def _row(seq: int, entry: Entry) -> tuple[object, ...]:
     return (*fields, crc_of(*fields))
 
 
+def _made(path: Path) -> bool:
+    """Make the spool file, if it is not there; whether it can be written to."""
+    if not path.exists() and witness_path(path).exists():
+        return False
+    if not path.exists():
+        _make(path)
+    try:
+        with closing(connect(path)) as connection:
+            Tally(path).resume(connection)
+    except sqlite3.OperationalError:
+        raise
+    except (sqlite3.DatabaseError, DamagedFile) as error:
+        _log.error("The spool %s is damaged and is not written to any more: %s", path.name, error)
+        return False
+    return True
+
+
 def _make(path: Path) -> None:
-    """Make the spool file, if it is not there, under another name first: readers see all of it or nothing."""
-    if path.exists():
-        return
+    """Under another name first: readers see all of it or nothing."""
     unfinished = path.with_name(f".{path.name}")
     unfinished.unlink(missing_ok=True)
-    connection = sqlite3.connect(unfinished)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(sql.CREATE)
+    # WAL comes last: closing a file in that mode moves its content out of the log, and tells nobody when that fails.
+    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+        connection.executescript(f"BEGIN; {sql.CREATE} COMMIT;")
         connection.execute(sql.NAME, (str(uuid.uuid4()),))
-        connection.commit()
-    finally:
-        connection.close()
+        connection.execute("PRAGMA journal_mode = WAL")
     os.replace(unfinished, path)
     fsync_folder(path.parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.log.places import index_of
 from pilothouse.data.log.schema import label_schema, prediction_schema
 from pilothouse.data.signature import Kind, Signature
 from pilothouse.data.workspace import Workspace
@@ -53,6 +54,7 @@ def compact_log(workspace: Workspace, model: str, signature: Signature, *, crowd
         days = folder.crowded(crowded)
         if days:
             folder.compact(days)
+            index_of(folder).keep_only(folder.files(check=False))
         merged[folder.path.parent.name] = len(days)
     return merged
 

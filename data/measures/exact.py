@@ -139,7 +139,7 @@ def ks_statistic(reference: Floats, current: Floats) -> float:
     just before one.
 
     >>> ks_statistic(np.array([1.0, 2.0, 3.0]), np.array([2.5, 3.5]))
-    0.6666666666666667
+    0.6666666666666666
     """
     few, many = sorted((reference, current), key=len)
     starts = np.flatnonzero(np.concatenate([[True], few[1:] != few[:-1]]))

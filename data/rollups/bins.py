@@ -20,9 +20,15 @@ Slots = npt.NDArray[np.uint8]
 
 QUANTILE_BINS = 160
 """A multiple of ten, so that deciles are whole groups of bins."""
+_TAIL_HALVINGS = 6
+"""The outermost bins are halved so often: in a heavy tail one bin would reach from 50 to 10,000."""
 TOP_CATEGORIES = 200
 KNOWN_CATEGORIES = 10_000
 """Categories a profile remembers by name; beyond them "new" cannot be told from "other"."""
+
+
+_STEPS = np.arange(QUANTILE_BINS) / QUANTILE_BINS
+_TAILS = 0.5 ** np.arange(1, _TAIL_HALVINGS + 1) / QUANTILE_BINS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +48,9 @@ class NumberBins:
     def of(cls, values: Floats) -> NumberBins:
         """Bins of a reference column: a bin a value up to 160 values, else 160 quantile bins, merged where values tie.
 
+        The first and the last of the 160 are divided further, into halves towards the end; a value that fills more
+        than a bin has one to itself.
+
         values : float64; NaN is missing, infinities are left out of the edges. No finite value gives one bin at 0.
         """
         finite = values[np.isfinite(values)]
@@ -50,9 +59,7 @@ class NumberBins:
             return cls(lefts=np.zeros(1), top=0.0, discrete=True)
         if len(distinct) <= QUANTILE_BINS:
             return cls(lefts=distinct, top=float(distinct[-1]), discrete=True)
-        steps = np.arange(QUANTILE_BINS) / QUANTILE_BINS
-        lefts = np.unique(np.quantile(finite, steps, method="lower"))
-        return cls(lefts=lefts, top=float(distinct[-1]), discrete=False)
+        return cls(lefts=_quantile_lefts(finite), top=float(distinct[-1]), discrete=False)
 
     @property
     def slots(self) -> int:
@@ -165,6 +172,14 @@ class CategoryBins:
 
 
 Bins = NumberBins | CategoryBins
+
+
+def _quantile_lefts(values: Floats) -> Floats:
+    """Left edges of the bins of finite `values`: at most 172, since a repeated quantile pays for its extra edge."""
+    quantiles, times = np.unique(np.quantile(values, _STEPS, method="lower"), return_counts=True)
+    alone = quantiles[(times > 1) & (quantiles < values.max())]
+    tails = np.quantile(values, np.concatenate([_TAILS, 1 - _TAILS]), method="lower")
+    return np.unique(np.concatenate([quantiles, np.nextafter(alone, np.inf), tails]))
 
 
 def numbers(column: pl.Series) -> Floats:

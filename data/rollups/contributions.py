@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 import polars as pl
-import pyarrow as pa
 
+from pilothouse.data.log.lookup import labels_about, rows_told_of
+from pilothouse.data.rollups.segments import Segments
 from pilothouse.data.rollups.source import Source, Split, files_holding
-from pilothouse.data.signature import Signature
-from pilothouse.data.sql.duck import connect, statement
+from pilothouse.data.sql.duck import connect, listed, quoted, sealed_and_unsealed, statement
 from pilothouse.data.sql.labels import label_matches
 from pilothouse.data.windows import Window
 
@@ -28,25 +28,40 @@ class _Taken:
     """A temporary table: its name, its columns, and the empty table that stands for a log without files."""
 
     name: str
-    columns: str
+    names: tuple[str, ...]
     none: str
 
+    @property
+    def columns(self) -> str:
+        return listed(self.names)
 
-_ASKED = _Taken("asked", 'prediction_id, version, role, "at", logged_at, prediction, score, keys', "no_predictions")
-_TOLD = _Taken("told", "prediction_id, key, label, observed_at, recorded_at", "no_labels")
+
+_ASKED = _Taken(
+    "asked", ("prediction_id", "version", "role", "at", "logged_at", "prediction", "score", "keys"), "no_predictions"
+)
+_TOLD = _Taken("told", ("prediction_id", "key", "label", "observed_at", "recorded_at"), "no_labels")
 _MANY_IDS = 50_000
 """Ids above which every file holds some of them, and looking for those that do not is a waste."""
+_MANY_KEYS = 5_000
 _SHARED_ID = "prediction_id IN (SELECT prediction_id FROM"
 
 
-def changed_outcomes(source: Source, predictions: Split, labels: Split, zone: str) -> pl.DataFrame:
-    """Contributions (at, version, role, prediction, score, label, recorded, sign) of what came; see contributions.sql."""
+def changed_outcomes(
+    source: Source, predictions: Split, labels: Split, zone: str, segments: Segments = ()
+) -> pl.DataFrame:
+    """Contributions (at, version, role, prediction, score, label, recorded, sign) of what came; see contributions.sql.
+
+    segments : columns to see again beside these.
+    """
+    more = tuple(dict.fromkeys(segment.stored for segment in segments))
+    changes = [_no_change(source, more)]
     if not labels.old and not labels.new:
-        return _no_change(source.signature)
-    with _desk(source) as desk:
-        desk.ask_of(predictions.new)
-        desk.hear([*labels.old, *labels.new])
-        changes = [desk.contributions(zone)]
+        return changes[0]
+    with _desk(source, more) as desk:
+        if predictions.new:
+            desk.ask_of(predictions.new)
+            desk.hear([*labels.old, *labels.new])
+            changes.append(desk.contributions(zone))
         if labels.new and predictions.old and desk.ask_of_told(labels.new, predictions.old):
             desk.hear(labels.old)
             changes.append(desk.contributions(zone).with_columns(-pl.col("sign")))
@@ -62,13 +77,15 @@ def outcomes_between(
     span: Window,
     zone: str,
     silent_at: datetime | None,
+    segments: Segments = (),
 ) -> pl.DataFrame:
     """Contributions of the predictions made in `span`, with all labels: the exact path, for what buckets cannot tell.
 
     predictions, labels : data files. silent_at : with the policy that silence means the negative class, the moment at
     which a row's horizon must be over for that to count; None leaves rows without a label out.
+    segments : as in `changed_outcomes`.
     """
-    with _desk(source) as desk:
+    with _desk(source, tuple(dict.fromkeys(segment.stored for segment in segments))) as desk:
         desk.ask_of(files_holding(source.predictions, predictions, [], "at", span), span)
         desk.hear(labels)
         if silent_at is not None:
@@ -79,17 +96,18 @@ def outcomes_between(
 class _Desk:
     """Two temporary tables: `asked`, the predictions in question, and `told`, the labels that may speak of them."""
 
-    def __init__(self, source: Source, duck: duckdb.DuckDBPyConnection) -> None:
-        self._source, self._duck = source, duck
+    def __init__(self, source: Source, duck: duckdb.DuckDBPyConnection, more: tuple[str, ...]) -> None:
+        self._source, self._duck, self._more = source, duck, more
+        self._asked = replace(_ASKED, names=(*_ASKED.names, *more))
         duck.register("no_predictions", source.predictions.schema.empty_table())
         duck.register("no_labels", source.labels.schema.empty_table())
 
     def ask_of(self, files: Sequence[str], span: Window | None = None) -> None:
         """`asked`: all predictions in `files`, or those made in `span`."""
         if span is None:
-            self._take(_ASKED, files)
+            self._take(self._asked, files)
         else:
-            self._take(_ASKED, files, '"at" >= $start AND "at" < $end', {"start": span.start, "end": span.end})
+            self._take(self._asked, files, '"at" >= $start AND "at" < $end', {"start": span.start, "end": span.end})
 
     def ask_of_told(self, labels: Sequence[str], files: Sequence[str]) -> bool:
         """`asked`: the predictions in `files` of which a label in `labels` may speak; whether there are any."""
@@ -97,8 +115,13 @@ class _Desk:
         horizon = self._source.policy.horizon
         observed = self._bounds("observed_at", "told WHERE key IS NOT NULL")
         made = None if observed is None else Window(observed.start - horizon, observed.end)
-        near = files_holding(self._source.predictions, files, self._ids("told"), "at", made)
-        self._take(_ASKED, near, f"{_SHARED_ID} told) OR {_made(made)}", _span(made))
+        ids, keys = self._ids("told"), self._keys("told", "key")
+        if ids is not None and keys is not None:
+            near = files_holding(self._source.predictions, files, ids, "at", made)
+            self._put(self._asked, rows_told_of(self._source.predictions, near, self._asked.names, ids, keys))
+        else:
+            near = files_holding(self._source.predictions, files, ids, "at", made)
+            self._take(self._asked, near, f"{_SHARED_ID} told) OR {_made(made)}", _span(made))
         return self._rows("asked") > 0
 
     def hear(self, labels: Sequence[str], *, besides: bool = False) -> None:
@@ -106,8 +129,13 @@ class _Desk:
         horizon = self._source.policy.horizon
         made = self._bounds('"at"', "asked WHERE keys IS NOT NULL")
         observed = None if made is None else Window(made.start, made.end + horizon)
-        near = files_holding(self._source.labels, labels, self._ids("asked"), "observed_at", observed)
-        self._take(_TOLD, near, f"{_SHARED_ID} asked) OR {_observed(observed)}", _span(observed), besides=besides)
+        ids, keys = self._ids("asked"), self._keys("asked", "keys")
+        near = files_holding(self._source.labels, labels, ids, "observed_at", observed)
+        told = None if ids is None or keys is None else labels_about(self._source.labels, near, _TOLD.names, ids, keys)
+        if told is None:
+            self._take(_TOLD, near, f"{_SHARED_ID} asked) OR {_observed(observed)}", _span(observed), besides=besides)
+        else:
+            self._put(_TOLD, told, besides=besides)
 
     def hear_silence(self, silent_at: datetime) -> None:
         """A negative label for each row of `asked` whose horizon is over, so early that any real one holds instead."""
@@ -122,7 +150,11 @@ class _Desk:
         """What the labels in `told` say of `asked`: see contributions.sql."""
         matches = f"({label_matches('asked', 'told')})"
         found = self._duck.sql(
-            statement("contributions").format(matches=matches),
+            statement("contributions").format(
+                matches=matches,
+                more="".join(f", {quoted(name)}" for name in self._more),
+                of_asked="".join(f", asked.{quoted(name)}" for name in self._more),
+            ),
             params={"zone": zone, "horizon": self._source.policy.horizon},
         )
         return pl.DataFrame(found.to_arrow_table())
@@ -136,8 +168,7 @@ class _Desk:
         *,
         besides: bool = False,
     ) -> None:
-        # These columns stand in every file since the first, so the footers need not be compared before the scan.
-        rows = "read_parquet($files, hive_partitioning = false)" if files else taken.none
+        rows = self._relation(taken, files)
         into = f"INSERT INTO {taken.name}" if besides else f"CREATE OR REPLACE TEMP TABLE {taken.name} AS"
         held = {"files": list(files)} if files else {}
         self._duck.execute(
@@ -145,12 +176,32 @@ class _Desk:
             {**held, **(bound or {})},
         )
 
+    def _relation(self, taken: _Taken, files: Sequence[str]) -> str:
+        if not files:
+            return taken.none
+        if self._more and taken is self._asked:
+            return sealed_and_unsealed("files", taken.none)
+        # These columns stand in every file since the first, so the footers need not be compared before the scan.
+        return "read_parquet($files, hive_partitioning = false)"
+
     def _ids(self, table: str) -> list[str] | None:
         """Ids in a temporary table, sorted as the bytes that file statistics compare; None for too many to be of use."""
         if self._rows(table) > _MANY_IDS:
             return None
         found = self._duck.sql(f"SELECT DISTINCT prediction_id FROM {table} WHERE prediction_id IS NOT NULL ORDER BY 1")
         return [row[0] for row in found.fetchall()]
+
+    def _keys(self, table: str, column: str) -> list[str] | None:
+        """Business keys in a temporary table, each once; None for too many to be looked up one by one."""
+        sql = f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL LIMIT {_MANY_KEYS + 1}"
+        found = [row[0] for row in self._duck.sql(sql).fetchall()]
+        return None if len(found) > _MANY_KEYS else found
+
+    def _put(self, taken: _Taken, rows: pl.DataFrame, *, besides: bool = False) -> None:
+        self._duck.register("looked_up", rows.to_arrow())
+        into = f"INSERT INTO {taken.name}" if besides else f"CREATE OR REPLACE TEMP TABLE {taken.name} AS"
+        self._duck.execute(f"{into} SELECT {taken.columns} FROM looked_up")
+        self._duck.unregister("looked_up")
 
     def _rows(self, table: str) -> int:
         return int(self._duck.sql(f"SELECT count(*) FROM {table}").fetchall()[0][0])
@@ -162,13 +213,14 @@ class _Desk:
 
 
 @contextmanager
-def _desk(source: Source) -> Iterator[_Desk]:
+def _desk(source: Source, more: tuple[str, ...] = ()) -> Iterator[_Desk]:
     with connect([source.predictions.path, source.labels.path]) as duck:
-        yield _Desk(source, duck)
+        yield _Desk(source, duck, more)
 
 
-def _no_change(signature: Signature) -> pl.DataFrame:
-    target = pl.Series(pa.nulls(0, signature.target.arrow_type)).dtype
+def _no_change(source: Source, more: Sequence[str]) -> pl.DataFrame:
+    known = pl.DataFrame(source.predictions.schema.empty_table()).schema
+    target = known["prediction"]
     return pl.DataFrame(
         schema={
             "at": pl.Datetime("us", "UTC"),
@@ -179,6 +231,7 @@ def _no_change(signature: Signature) -> pl.DataFrame:
             "label": target,
             "recorded": pl.Date,
             "sign": pl.Int8,
+            **{name: known[name] for name in more},
         }
     )
 

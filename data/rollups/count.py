@@ -25,6 +25,8 @@ _CHUNK = 1 << 15
 """Rows counted at a time: codes, values and counts of a column meet in the cache, and no page of memory is new."""
 _KEPT_CELLS = 1 << 24
 """Counters kept in memory before they are written out as rows: 256 MB with their sums."""
+_CELLS_AT_ONCE = 1 << 18
+"""Counters written out at a time, so that what comes in between needs no new pages of memory."""
 
 
 def count_rows(
@@ -44,9 +46,9 @@ def count_rows(
 
 def columns_counted(profile: Profile) -> list[str]:
     """Columns of the prediction log that `count_rows` reads."""
-    return ["at", "logged_at", "version", "role", "status", "score", "latency_us"] + [
-        f"x_{n}" for n in profile.features
-    ]
+    rows = ["at", "logged_at", "version", "role", "status", "score", "latency_us"]
+    segments = [segment.stored for segment in profile.segments]
+    return list(dict.fromkeys([*rows, *(f"x_{name}" for name in profile.features), *segments]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,19 +169,23 @@ class Counting:
 
         keys : one row a group. counts, sums : shape (groups, slots of all columns).
         """
+        step = max(1, _CELLS_AT_ONCE // self._width)
+        groups = [slice(start, start + step) for start in range(0, max(keys.height, 1), step)]
+        return pa.concat_tables(self._some_histograms(keys[at], counts[at], sums[at]) for at in groups)
+
+    def _some_histograms(self, keys: pl.DataFrame, counts: Ints, sums: Floats) -> pa.Table:
         firsts = np.array([column.first for column in self._columns])
         column_of = np.repeat(np.arange(len(firsts)), [column.slots for column in self._columns])
-        filled = np.flatnonzero(counts)
-        group, place = np.divmod(filled, self._width)
+        group, place = np.nonzero(counts)
         column = column_of[place]
         lengths = np.bincount(group * len(firsts) + column, minlength=keys.height * len(firsts))
         group_of, of = np.divmod(np.flatnonzero(lengths), len(firsts))
         ends = pa.array(np.append(0, np.cumsum(lengths[lengths > 0])), pa.int32())
         lists = {
-            "bin": pa.array(place - firsts[column], pa.int32()),
-            "n": pa.array(counts.ravel()[filled]),
-            "s": pa.array(sums.ravel()[filled]),
-            "s2": pa.array(np.zeros(len(filled))),
+            "bin": pa.array((place - firsts[column]).astype(np.int32)),
+            "n": pa.array(counts[group, place]),
+            "s": pa.array(sums[group, place]),
+            "s2": pa.array(np.zeros(len(place))),
         }
         named = pl.DataFrame(
             {"part": [c.part.value for c in self._columns], "feature": [c.feature for c in self._columns]}
@@ -217,6 +223,7 @@ def _columns(profile: Profile) -> list[_Column]:
     measured = [(Part.FEATURE, f.name, f"x_{f.name}", f.bins) for f in profile.features.values()]
     if profile.score is not None:
         measured.append((Part.SCORE, profile.score.name, "score", profile.score.bins))
+    measured += [(Part.SEGMENT_VOLUME, s.name, s.stored, s.bins) for s in profile.segments]
     first = len(found)
     for part, feature, source, bins in measured:
         found.append(_Column(part=part, feature=feature, source=source, first=first, slots=bins.slots, bins=bins))
@@ -269,6 +276,7 @@ def _enlarged(kept: Any, room: int) -> Any:
 
 def _summed(kept: Any, places: npt.NDArray[np.uint32], firsts: Ints) -> Any:
     """Rows of `kept` at `places`, added up from each of `firsts` to the next."""
-    in_order = bool((places == np.arange(len(places))).all())
-    rows = kept[: len(places)] if in_order else kept[places]
+    first = int(places[0]) if len(places) else 0
+    in_order = bool((places == np.arange(first, first + len(places))).all())
+    rows = kept[first : first + len(places)] if in_order else kept[places]
     return rows if len(firsts) == len(rows) else np.add.reduceat(rows, firsts, axis=0)

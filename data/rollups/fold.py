@@ -16,6 +16,7 @@ from pilothouse.data.rollups.gaps import with_kept_days
 from pilothouse.data.rollups.outcomes import count_outcomes
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.rollups.schema import ROLLUP_SCHEMA, to_arrow
+from pilothouse.data.rollups.segments import segments_number
 from pilothouse.data.rollups.source import Source, record_batches, split_files
 from pilothouse.data.rollups.store import Cursor, drop_other_form, replace_rows, rollup_folder, zone_number
 from pilothouse.data.settings import Settings
@@ -63,8 +64,8 @@ def fold(
     """Take into the roll-ups what has been sealed since the last fold, in one commit that carries both cursors.
 
     To be called under the model's lease; a second folder at the same moment raises CommitConflict and changes nothing.
-    Where the log no longer knows what came since (a worker that stood still for hours), or the business zone is another
-    now, all is counted anew. counted : what need not be read again.
+    Where the log no longer knows what came since (a worker that stood still for hours), or the business zone or the
+    segments are others now, all is counted anew. counted : what need not be read again.
     """
     # The roll-ups are opened before the log, so the log is never behind the cursor, and a fold in between is noticed.
     folder = rollup_folder(workspace, model)
@@ -72,8 +73,10 @@ def fold(
     if not cursor.counted_in(settings.time_zone):
         drop_other_form(folder)
         return rebuild(workspace, model, signature, profile, policy, settings, clock=clock, crash=crash)
+    if not cursor.counted_by(profile.segments):
+        return rebuild(workspace, model, signature, profile, policy, settings, clock=clock, crash=crash)
     source = Source.open(workspace, model, signature, policy)
-    reached = _reached(source, cursor, settings, clock)
+    reached = _reached(source, cursor, profile, settings, clock)
     if (cursor.predictions, cursor.labels) == (reached.predictions, reached.labels):
         return FoldReport()
     try:
@@ -103,7 +106,9 @@ def rebuild(
     """
     folder = rollup_folder(workspace, model)
     source = Source.open(workspace, model, signature, policy)
-    reached = _reached(source, replace(_NOTHING, generation=Cursor.of(folder).generation + 1), settings, clock)
+    before = Cursor.of(folder)
+    anew = replace(_NOTHING, generation=before.generation + 1, segments=before.segments)
+    reached = _reached(source, anew, profile, settings, clock)
     rows, report = _changes(source, _NOTHING, reached, profile, settings, Counted())
     crash("rebuild:computed")
     replace_rows(folder, with_kept_days(folder, rows, settings.time_zone), None, reached.marks())
@@ -117,7 +122,7 @@ def _changes(
     zone, since = settings.time_zone, reached.hours_since(settings.zone)
     predictions = split_files(source.predictions, cursor.predictions)
     labels = split_files(source.labels, cursor.labels)
-    outcomes = changed_outcomes(source, predictions, labels, zone)
+    outcomes = changed_outcomes(source, predictions, labels, zone, profile.segments)
     counting = Counting(profile, zone, since)
     if not counted.files <= set(predictions.new):
         # Another has folded some of them meanwhile: what was counted of all cannot be taken apart.
@@ -125,19 +130,21 @@ def _changes(
     unread = [path for path in predictions.new if path not in counted.files]
     for batch in record_batches(unread, columns_counted(profile)):
         counting.add(batch)
-    of_labels = to_arrow(count_outcomes(outcomes, source.signature, zone, since))
+    of_labels = to_arrow(count_outcomes(outcomes, source.signature, zone, since, segments=profile.segments))
     rows = pa.concat_tables([of_labels, counting.table(), counted.table])
     return rows, FoldReport(
         predictions=counting.counted + counted.rows, outcomes=outcomes.height, rollup_rows=rows.num_rows
     )
 
 
-def _reached(source: Source, cursor: Cursor, settings: Settings, clock: Clock) -> Cursor:
+def _reached(source: Source, cursor: Cursor, profile: Profile, settings: Settings, clock: Clock) -> Cursor:
+    segments = segments_number(profile.segments)
     return Cursor(
         predictions=source.predictions.version,
         labels=source.labels.version,
         hours_from=hours_from(cursor, settings, clock),
         zone=zone_number(settings.time_zone),
+        segments=None if cursor.segments is None and not segments else segments,
         generation=cursor.generation,
     )
 

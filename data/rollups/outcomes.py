@@ -29,6 +29,7 @@ from pilothouse.data.rollups.schema import (
     no_rows,
     period_of,
 )
+from pilothouse.data.rollups.segments import Segments
 from pilothouse.data.signature import Signature, Task
 
 
@@ -52,17 +53,23 @@ def _sums(values: Floats) -> Sums:
 
 
 def count_outcomes(
-    contributions: pl.DataFrame, signature: Signature, zone: str, hours_from: datetime | None, *, days: bool = True
+    contributions: pl.DataFrame,
+    signature: Signature,
+    zone: str,
+    hours_from: datetime | None,
+    *,
+    days: bool = True,
+    segments: Segments = (),
 ) -> pl.DataFrame:
     """Roll-up rows of labelled predictions.
 
     contributions : at, version, role, prediction, score, label (the target's own value), recorded (a day), sign (1 or
-    -1). hours_from, days : as in `count_rows`.
+    -1), and the column that each of `segments` is stored as. hours_from, days : as in `count_rows`.
     """
     tiers = [no_rows()]
     for coded in _CODED[signature.task](contributions, signature):
         if days:
-            tiers.append(_summed(coded, Tier.DAY, zone))
+            tiers += [_summed(rows, Tier.DAY, zone) for rows in (coded, *_by_segment(coded, segments))]
         if hours_from is not None:
             tiers.append(_summed(coded.filter(pl.col("at") >= hours_from), Tier.HOUR, zone))
     return pl.concat(tiers)
@@ -108,6 +115,14 @@ _CODED: dict[Task, Callable[[pl.DataFrame, Signature], Iterator[pl.DataFrame]]] 
     Task.MULTICLASS: _classes,
     Task.REGRESSION: _numbers,
 }
+
+
+def _by_segment(coded: pl.DataFrame, segments: Segments) -> Iterator[pl.DataFrame]:
+    """`coded` once for each of `segments`, the features named by the segment that each row lies in."""
+    for segment in segments:
+        slots = segment.bins.codes(coded[segment.stored])
+        named = pl.format("{} {} {}", "feature", pl.Series("slot", slots), pl.lit(segment.name))
+        yield coded.with_columns(pl.lit(Part.SEGMENT_OUTCOME.value).alias("part"), named.alias("feature"))
 
 
 def _labelled(rows: pl.DataFrame) -> pl.DataFrame:

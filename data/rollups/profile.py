@@ -20,6 +20,7 @@ from pilothouse.data.measures.outcomes import Outcomes
 from pilothouse.data.measures.performance import measure_performance
 from pilothouse.data.rollups.bins import Bins, CategoryBins, Floats, Ints, NumberBins, numbers, tally
 from pilothouse.data.rollups.outcomes import outcomes_of
+from pilothouse.data.rollups.segments import Segments, load_segments, save_segments
 from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Task
 from pilothouse.data.store import write_durably
 from pilothouse.data.windows import Window, parse_time
@@ -119,7 +120,8 @@ class Profile:
     """What drift and decay are measured against.
 
     features : by name, in the signature's order. score, performance : of the reference rows; None and empty where they
-    were not scored. sample : those rows, when just made; `load_sample` reads them again.
+    were not scored. sample : those rows, when just made; `load_sample` reads them again. segments : columns by whose
+    values rows and outcomes are counted.
     """
 
     FILE: ClassVar[str] = "profile.json"
@@ -132,6 +134,7 @@ class Profile:
     score: FeatureProfile | None
     performance: dict[str, Metric]
     sample: pl.DataFrame | None = None
+    segments: Segments = ()
 
     @classmethod
     def make(
@@ -182,6 +185,8 @@ class Profile:
             self.sample.write_parquet(rows)
             write_durably(folder / self.SAMPLE, rows.getvalue())
         write_durably(folder / self.FILE, msgspec.json.encode(self._to_json()))
+        if self.segments:
+            save_segments(folder, self.segments)
 
     @classmethod
     def load(cls, folder: Path) -> Profile:
@@ -195,6 +200,7 @@ class Profile:
             features={v["name"]: FeatureProfile.from_json(v) for v in value["features"]},
             score=FeatureProfile.from_json(value["score"]) if value["score"] else None,
             performance={name: Metric(**metric) for name, metric in value["performance"].items()},
+            segments=load_segments(folder),
         )
 
     @staticmethod

@@ -86,8 +86,12 @@ def _counted_anew(source: Source, cursor: Cursor, profile: Profile, settings: Se
         count_rows(batch.filter(inside), profile, zone, since)
         for batch in batches(near, columns_counted(profile), source.predictions.schema)
     ]
-    outcomes = outcomes_between(source, predictions, labels, span, zone, None)
-    return added_up(pl.concat([no_rows(), *parts, count_outcomes(outcomes, source.signature, zone, since)]))
+    outcomes = outcomes_between(source, predictions, labels, span, zone, None, profile.segments)
+    return added_up(
+        pl.concat(
+            [no_rows(), *parts, count_outcomes(outcomes, source.signature, zone, since, segments=profile.segments)]
+        )
+    )
 
 
 def _differing(kept: pl.DataFrame, anew: pl.DataFrame) -> int:

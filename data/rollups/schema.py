@@ -29,6 +29,11 @@ class Part(StrEnum):
     """Labelled rows by `label`; `feature` is "score" (by score slot) for every task, and "log_loss" and "brier" of two
     classes, "confusion" (by predicted class) of several, "error" (by size slot) and "target" of a number."""
 
+    SEGMENT_VOLUME = "segment-volume"
+    """Answered rows by `feature`, a watched column; `bin` is the slot of its value (segments.py). In both tiers."""
+    SEGMENT_OUTCOME = "segment-outcome"
+    """What OUTCOME counts, of one segment; `feature` names the measure, the slot and the column. By day alone."""
+
 
 TRUE_SCORE = "score"
 LOG_LOSS = "log_loss"

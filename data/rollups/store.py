@@ -16,12 +16,14 @@ import pyarrow as pa
 from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.rollups.plan import Bucket, midnight
 from pilothouse.data.rollups.schema import LISTS, ROLLUP_SCHEMA, SUMS, Part, added_up, no_rows, opened, to_arrow
+from pilothouse.data.rollups.segments import Segments, segments_number
 from pilothouse.data.workspace import Workspace
 
 PREDICTIONS = "predictions"
 LABELS = "labels"
 HOURS_FROM = "hours_from"
 ZONE = "zone"
+SEGMENTS = "segments"
 _FORM = "histograms"
 _GENERATION = 1 << 32
 CROWDED = 20
@@ -33,6 +35,7 @@ class Cursor:
     """What the roll-ups have taken in: versions of the two tables, and since which day hours are complete.
 
     zone : a number that stands for the business zone in whose days and hours they were counted.
+    segments : a number that stands for the columns by whose values they were counted; None as long as there were none.
     generation : how often all has been counted anew.
     """
 
@@ -40,16 +43,18 @@ class Cursor:
     labels: int | None
     hours_from: date | None
     zone: int | None
+    segments: int | None = None
     generation: int = 0
 
     @classmethod
     def of(cls, folder: DeltaFolder) -> Cursor:
-        day, zone = folder.mark(HOURS_FROM), folder.mark(ZONE)
+        day, zone, segments = folder.mark(HOURS_FROM), folder.mark(ZONE), folder.mark(SEGMENTS)
         return cls(
             predictions=folder.mark(PREDICTIONS),
             labels=folder.mark(LABELS),
             hours_from=None if day is None else date.fromordinal(day % _GENERATION),
             zone=None if zone is None else zone % _GENERATION,
+            segments=None if segments is None else segments % _GENERATION,
             generation=0 if zone is None else zone // _GENERATION,
         )
 
@@ -59,12 +64,20 @@ class Cursor:
         since = self.generation * _GENERATION
         day = None if self.hours_from is None else since + self.hours_from.toordinal()
         zone = None if self.zone is None else since + self.zone
-        held = {PREDICTIONS: self.predictions, LABELS: self.labels, HOURS_FROM: day, ZONE: zone}
+        segments = None if self.segments is None else since + self.segments
+        held = {
+            PREDICTIONS: self.predictions, LABELS: self.labels, HOURS_FROM: day, ZONE: zone, SEGMENTS: segments
+        }  # fmt: skip
         return {name: mark for name, mark in held.items() if mark is not None}
 
     def counted_in(self, zone: str) -> bool:
         """Whether the buckets are those of `zone`; true as long as there are none."""
         return (self.predictions is None and self.labels is None) or self.zone == zone_number(zone)
+
+    def counted_by(self, segments: Segments) -> bool:
+        """Whether rows were counted by the values of `segments`; true as long as there are none."""
+        nothing = self.predictions is None and self.labels is None
+        return nothing or (self.segments or 0) == segments_number(segments)
 
     def hours_since(self, zone: ZoneInfo) -> datetime | None:
         """The moment since when hours are complete."""
@@ -161,18 +174,27 @@ def compact_rollups(folder: DeltaFolder, *, crowded: int = CROWDED) -> list[str]
     gone = _hours_no_longer_kept(folder, cursor.hours_from)
     full = sorted(set(folder.crowded(crowded)) - set(gone))
     if full or gone:
-        replace_rows(folder, to_arrow(stored_rows(folder, full)), [*full, *gone], cursor.marks())
+        rows = to_arrow(stored_rows(folder, full))
+        replace_rows(folder, rows, [*full, *gone], cursor.marks(), data_change=False)
         folder.compact([])
     return full
 
 
-def replace_rows(folder: DeltaFolder, rows: pa.Table, periods: Sequence[str] | None, marks: Mapping[str, int]) -> None:
+def replace_rows(
+    folder: DeltaFolder,
+    rows: pa.Table,
+    periods: Sequence[str] | None,
+    marks: Mapping[str, int],
+    *,
+    data_change: bool = True,
+) -> None:
     """Put `rows` in the place of all rows of `periods` (None: of the whole table) and set `marks`, in one commit.
 
+    data_change : False where the figures stay what they were.
     Raises CommitConflict when somebody else has committed since the handle was refreshed.
     """
     replaced = folder.files(keep=None if periods is None else set(periods).__contains__, check=False)
-    folder.commit([rows], replaced, marks, data_change=True)
+    folder.commit([rows], replaced, marks, data_change=data_change)
 
 
 def stored_periods(folder: DeltaFolder) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
@@ -12,21 +15,43 @@ import duckdb
 
 from pilothouse.data.limits import interrupt_at_limit
 
+_DATABASES_KEPT = 8
+"""Databases that stay open for the next question: to open and close one takes longer than a small question."""
+_databases: OrderedDict[tuple[int, tuple[str, ...]], duckdb.DuckDBPyConnection] = OrderedDict()
+_lock = threading.Lock()
+
 
 def connect(folders: Iterable[Path]) -> duckdb.DuckDBPyConnection:
-    """An empty in-memory database that reads files under `folders` and nothing else, and loads no extension.
+    """A connection of its own to a database that reads files under `folders` and nothing else, and loads no extension.
 
-    Use `.cursor()` for each query when threads share it. A limit around the caller ends its queries: see Limit.
+    What is made or registered through it goes when it is closed. A limit around the caller ends its queries: see Limit.
     """
+    readable = tuple(sorted({str(folder) for folder in folders}))
+    with _lock:
+        # A child process inherits the database without the threads that do its work.
+        key = (os.getpid(), readable)
+        database = _databases.pop(key, None) or _open(readable)
+        _databases[key] = database
+        while len(_databases) > _DATABASES_KEPT:
+            _databases.popitem(last=False)
+        connection = database.cursor()
+    interrupt_at_limit(lambda: _interrupt(connection))
+    return connection
+
+
+def _open(folders: tuple[str, ...]) -> duckdb.DuckDBPyConnection:
     database = duckdb.connect(
-        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+        # As configuration, since what is set by a statement holds for that connection alone.
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+        },
     )
-    database.execute("SET TimeZone = 'UTC'")
-    database.execute("SET python_enable_replacements = false")
-    database.execute("SET allowed_directories = $folders", {"folders": [str(folder) for folder in folders]})
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    database.execute("SET allowed_directories = $folders", {"folders": list(folders)})
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
-    interrupt_at_limit(lambda: _interrupt(database))
     return database
 
 

@@ -41,7 +41,12 @@ def open_foreign(url: str, query: str) -> Iterator[CursorResult[Any]]:
     Raises UnreadableSource.
     """
     address = _read_only(make_url(url))
-    engine = create_engine(address)
+    try:
+        engine = create_engine(address)
+    except ModuleNotFoundError as error:
+        raise UnreadableSource(
+            address.render_as_string(), f"reading it needs {error.name}", "Run: pip install 'pilothouse[postgres]'"
+        ) from error
     try:
         with engine.connect() as connection:
             if address.get_backend_name() == "postgresql":

@@ -1,9 +1,24 @@
 """Statements of a spool file (SQLite). `body` stands behind what is counted, so that counting rows does not read it.
 
-`crc` covers all fields of an entry; it is null in entries of before it was there.
+`crc` covers all fields of an entry; it is null in entries of before it was there. `forgotten` counts what was deleted on
+purpose, whoever deletes: an entry that neither stands here nor is counted there was lost.
 """
 
-CREATE = """
+COUNT_FORGOTTEN = """
+CREATE TABLE IF NOT EXISTS forgotten (
+    model TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    entries INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    PRIMARY KEY (model, kind)
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS count_forgotten AFTER DELETE ON entries BEGIN
+    INSERT INTO forgotten (model, kind, entries, rows)
+    VALUES (old.model, old.kind, 1, CASE typeof(old.rows) WHEN 'integer' THEN old.rows ELSE 1 END)
+    ON CONFLICT (model, kind) DO UPDATE SET entries = entries + 1, rows = rows + excluded.rows;
+END;
+"""
+CREATE = f"""
 CREATE TABLE spool (id TEXT NOT NULL);
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -26,6 +41,7 @@ CREATE TABLE set_aside (
     reason TEXT NOT NULL,
     at TEXT NOT NULL
 );
+{COUNT_FORGOTTEN}
 """
 NAME = "INSERT INTO spool (id) VALUES (?)"
 ID = "SELECT id FROM spool"
@@ -34,6 +50,24 @@ LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entries'
 INSERT = "INSERT INTO entries (seq, model, kind, format, caller_ids, rows, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 HAS_CRC = "SELECT count(*) FROM pragma_table_info('entries') WHERE name = 'crc'"
 ADD_CRC = "ALTER TABLE entries ADD COLUMN crc INTEGER"
+HAS_FORGOTTEN = "SELECT count(*) FROM sqlite_master WHERE name = 'count_forgotten'"
+ADD_FORGOTTEN = f"BEGIN IMMEDIATE; {COUNT_FORGOTTEN} COMMIT;"
+COUNTS = """
+SELECT model, kind, sum(entries), sum(rows) FROM (
+    SELECT model, kind, count(*) AS entries, sum(CASE typeof(rows) WHEN 'integer' THEN rows ELSE 1 END) AS rows
+    FROM entries GROUP BY model, kind
+    UNION ALL
+    SELECT model, kind, entries, rows FROM forgotten
+) GROUP BY model, kind
+"""
+GIVE_UP = """
+INSERT INTO forgotten (model, kind, entries, rows) VALUES (:model, :kind, :entries, :rows)
+ON CONFLICT (model, kind) DO UPDATE SET entries = entries + excluded.entries, rows = rows + excluded.rows
+"""
+TELL_GIVEN_UP = """
+INSERT INTO set_aside (seq, model, kind, format, caller_ids, rows, body, reason, at)
+SELECT min(0, coalesce(min(seq), 0)) - 1, :model, :kind, 'json', 0, :rows, x'', :reason, :at FROM set_aside
+"""
 CHECK = "PRAGMA quick_check(1)"
 WAITING = "SELECT DISTINCT model, kind FROM entries"
 READ = """

@@ -95,6 +95,11 @@ def set_log_policy(conn: Connection, name: str, policy: LogPolicy) -> None:
     _change(conn, name, log_policy=msgspec.to_builtins(policy))
 
 
+def set_segments(conn: Connection, name: str, segments: tuple[str, ...]) -> None:
+    """Raises UnknownModel."""
+    _change(conn, name, segments=list(segments))
+
+
 def _change(conn: Connection, name: str, **values: Any) -> None:
     get_model(conn, name)
     conn.execute(update(tables.models).where(tables.models.c.name == name).values(**values))

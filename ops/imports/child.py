@@ -10,14 +10,20 @@ import os
 import resource
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pilothouse.data.errors import ImportStopped, PilothouseError
+from pilothouse.data.errors import AmbiguousColumns, ImportStopped, PilothouseError
+
+if TYPE_CHECKING:
+    from pilothouse.ops.house import House
+    from pilothouse.ops.imports.report import ImportReport, Progress
+    from pilothouse.ops.imports.run import Order
+    from pilothouse.ops.imports.sources import Source
 
 MEMORY_BYTES = 4 * 1024**3
 CPU_S = 1800
@@ -26,23 +32,33 @@ _NICENESS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to do with an upload. act : "look" for a preview, "import" for the thing itself."""
+    """What to do with an upload. act : "look" for a preview, "import" for the thing itself.
+
+    called : the name that the file of predictions had in the browser, to speak of it. rows : how many it has, if known.
+    """
 
     act: str
     model: str
     source: str
     labels: str | None = None
+    called: str = ""
+    rows: int | None = None
     mapping: Mapping[str, str | list[str]] = field(default_factory=dict)
     resume: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
-    """What has come of a job. error : its sentence when it failed. found : of a preview, or of an import that is done."""
+    """What has come of a job.
+
+    stage : what is being read, rows or labels. error : its sentence when it failed. found : of a preview, or of an
+    import that is done.
+    """
 
     state: str = "running"
     read: int = 0
     rows: int | None = None
+    stage: str = "rows"
     error: str = ""
     found: Mapping[str, Any] = field(default_factory=dict)
 
@@ -82,30 +98,72 @@ def write_state(folder: Path, state: JobState) -> None:
 
 def _work(workspace: str, folder: Path, job: Job) -> Mapping[str, Any]:
     from pilothouse.ops.house import House
-    from pilothouse.ops.imports.report import Progress, mapping_frame
+    from pilothouse.ops.imports.entry import order_of
+    from pilothouse.ops.imports.run import run_import
 
     house = House.open(workspace)
-    labels = None if job.labels is None else folder / job.labels
+    order = order_of(
+        house, job.model, folder / job.source, labels=folder / job.labels if job.labels else None,
+        mapping=job.mapping, resume=job.resume,
+    )  # fmt: skip
     if job.act == "look":
-        seen = house.preview_import(job.model, folder / job.source, labels=labels, mapping=job.mapping)
-        return {
-            "sentence": seen.sentence, "notes": list(seen.notes), "new": seen.new, "task": seen.task,
-            "rows": seen.rows, "looked_at": seen.looked_at, "set_aside": seen.set_aside,
-            "mapping": mapping_frame(seen.mapping).to_dict(as_series=False),
-            "bad": seen.bad.select("bad_line", "bad_reasons").to_dict(as_series=False),
-        }  # fmt: skip
+        return _looked(house, order, job)
+    return _imported(run_import(house, order, tell=_teller(folder, job)), folder, job)
+
+
+def _looked(house: House, order: Order, job: Job) -> Mapping[str, Any]:
+    """The preview; or the mapping with the question that keeps it from being made."""
+    from pilothouse.ops.imports.report import mapping_frame
+    from pilothouse.ops.imports.run import guess_of, preview
+
+    rows = order.source.rows
+    found: dict[str, Any] = {"rows": _counted(order.source) if rows is None else rows}
+    try:
+        seen = preview(house, order)
+    except AmbiguousColumns:
+        guess = guess_of(house, order)
+        if not guess.questions:
+            raise
+        asked = [f"{q.part} could be {' or '.join(map(repr, q.sources))}" for q in guess.questions]
+        return found | {"questions": asked, "mapping": mapping_frame(guess).to_dict(as_series=False)}
+    return found | {
+        "sentence": replace(seen, source=job.called, rows=found["rows"]).sentence, "notes": list(seen.notes),
+        "set_aside": seen.set_aside, "mapping": mapping_frame(seen.mapping).to_dict(as_series=False),
+        "bad": seen.bad.select("bad_line", "bad_reasons").to_dict(as_series=False),
+        "label_bad": seen.label_bad.select("bad_line", "bad_reasons").to_dict(as_series=False),
+    }  # fmt: skip
+
+
+def _counted(source: Source) -> int:
+    """Rows of a source that does not say how many it has: one column is read, so that progress has an end."""
+    first = source.sample().columns[:1]
+    return sum(chunk.rows for chunk in source.chunks(first))
+
+
+def _teller(folder: Path, job: Job) -> Callable[[Progress], None]:
+    """Writes the job's state after each chunk; a file named `stop` ends the import there."""
 
     def tell(progress: Progress) -> None:
         if (folder / "stop").exists():
             raise ImportStopped(job.model)
-        write_state(folder, JobState(read=progress.read, rows=progress.rows))
+        labels = progress.stage != job.source
+        stage = "labels" if labels else "rows"
+        write_state(folder, JobState(read=progress.read, rows=progress.rows if labels else job.rows, stage=stage))
 
-    report = house.import_log(
-        job.model, folder / job.source, labels=labels, mapping=job.mapping, resume=job.resume, tell=tell
-    )
-    # The page gives the file of bad rows itself: a path of this machine is none of a browser's business.
-    sentence = replace(report, bad_rows=None).sentence
-    return {"sentence": sentence, "registered": report.registered, "bad_rows": str(report.bad_rows or "")}
+    return tell
+
+
+def _imported(report: ImportReport, folder: Path, job: Job) -> Mapping[str, Any]:
+    """What came of it. The uploaded files are not needed any more; those of the rows set aside stay to be fetched."""
+    for name in (job.source, job.labels):
+        if name is not None:
+            (folder / name).unlink()
+    # The page gives the files of bad rows itself: a path of this machine is none of a browser's business.
+    told = replace(report, source=job.called, bad_rows=None, labels=replace(report.labels, bad_rows=None))
+    return {
+        "sentence": told.sentence, "registered": report.registered.replace(job.source, job.called),
+        "bad_rows": str(report.bad_rows or ""), "bad_labels": str(report.labels.bad_rows or ""),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

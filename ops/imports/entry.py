@@ -9,14 +9,15 @@ from typing import Any
 
 import polars as pl
 
+from pilothouse.ops.frames import as_polars
 from pilothouse.ops.house import House
+from pilothouse.ops.imports.digests import frame_digest
 from pilothouse.ops.imports.plan import Wishes
 from pilothouse.ops.imports.queries import fetch, forget
 from pilothouse.ops.imports.records import Records
 from pilothouse.ops.imports.report import ImportReport, Preview, Progress
 from pilothouse.ops.imports.run import Order, preview, run_import
-from pilothouse.ops.imports.sources import Source, Tables, frame_digest, open_source
-from pilothouse.ops.model import as_polars
+from pilothouse.ops.imports.sources import Source, Tables, open_source
 
 
 def import_log(
@@ -69,12 +70,16 @@ def order_of(
         opened: Source = fetch(str(source), query, Records(house.workspace, name).folder, model=name, resume=resume)
     else:
         opened = _opened(source, encoding)
-    beside = Path(source) if query is None and isinstance(source, str | Path) else None
+    beside = _path(source) if query is None else None
     return Order(
         model=name, source=opened, labels=None if labels is None else _opened(labels, encoding),
         reference=None if reference is None else _opened(reference, encoding), wishes=wishes or Wishes(**said),
-        bad_rows=None if bad_rows is None else Path(bad_rows), beside=beside, resume=resume,
+        bad_rows=None if bad_rows is None else Path(bad_rows), beside=beside, labels_beside=_path(labels), resume=resume,
     )  # fmt: skip
+
+
+def _path(source: Any) -> Path | None:
+    return Path(source) if isinstance(source, str | Path) else None
 
 
 def _opened(source: Any, encoding: str | None) -> Source:

@@ -138,6 +138,7 @@ def guess_labels(seen: Sequence[Seen], *, target: str | None, ids: Collection[st
     ids : how the column of ids is called in the file of predictions, and here. keys : names of its business keys.
     """
     guess = _Guess(seen, None)
+    guess.own_columns()
     found = [s for s in seen if s.name in ids] or [s for s in seen if s.plain in NAMES[Part.ID] and not keys]
     if found:
         guess.take(found[0], Part.ID, "the id that the predictions carry")

@@ -31,7 +31,7 @@ class Part(StrEnum):
 
 
 MANY = frozenset({Part.KEY, Part.FEATURE, Part.CONTEXT, Part.IGNORED})
-_BESIDE = frozenset({Part.KEY, Part.ENTITY, Part.CONTEXT})
+_BESIDE = frozenset({Part.KEY, Part.ENTITY})
 """Parts that a feature may play as well: a flight's number can be both its key and an input."""
 
 

@@ -28,6 +28,7 @@ class Wishes:
     """What a person has said of an import; what she has not said is found out.
 
     mapping, label_mapping : from what is ours to what is theirs, for the predictions and for the file of labels.
+    classes : the target's, the positive one last; none for those that the source speaks of.
     positive : the class that the score is the probability of. time_zone : of times that name none.
     horizon : how long after an event a label found by a key still belongs to it, for a new model.
     version : of rows that name none themselves.
@@ -36,6 +37,7 @@ class Wishes:
     mapping: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     label_mapping: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     task: Task | None = None
+    classes: tuple[str, ...] = ()
     target: str | None = None
     positive: str | None = None
     horizon: timedelta | None = None
@@ -47,9 +49,10 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One source and how it is read. seen : what its first rows show of each column."""
+    """One source and how it is read. sample : its first rows. seen : what they show of each column."""
 
     source: Source
+    sample: pl.DataFrame
     seen: tuple[Seen, ...]
     mapping: ColumnMap
     style: Style
@@ -81,17 +84,26 @@ def make_plan(
     sample, label_sample = source.sample(), labels.sample() if labels else pl.DataFrame()
     style = _style(sample, source, wishes, zone)
     seen = look_at(sample, style)
-    mapping = _mapped(seen, source, wishes, known, shared=tuple(label_sample.columns))
+    mapping = _mapped(seen, source, wishes, known, shared=tuple(label_sample.columns)).checked(source.name)
     told = _read_labels(label_sample, labels, mapping, wishes, known, zone) if labels else None
     formats = time_formats(seen, mapping, style, source.name)
-    reading = Reading(source=source, seen=seen, mapping=mapping, style=style, formats=formats)
+    reading = Reading(source=source, sample=sample, seen=seen, mapping=mapping, style=style, formats=formats)
     signature = known or draft_signature(reading, told, wishes)
     check_layout(mapping, signature, source.name)
     return Plan(
         model=model, predictions=reading, labels=told, signature=signature, new=known is None,
-        version=wishes.version or 1, notes=tuple(_notes(reading, told, sample, signature, new=known is None)),
+        version=wishes.version or 1, notes=tuple(_notes(reading, told, signature, new=known is None)),
         wishes=wishes,
     )  # fmt: skip
+
+
+def first_guess(
+    source: Source, labels: Source | None, wishes: Wishes, *, known: Signature | None, zone: str
+) -> ColumnMap:
+    """The mapping as far as it can be guessed, with the questions that stay open."""
+    sample = source.sample()
+    seen = look_at(sample, _style(sample, source, wishes, zone))
+    return _mapped(seen, source, wishes, known, shared=tuple(labels.sample().columns) if labels else ())
 
 
 def _style(sample: pl.DataFrame, source: Source, wishes: Wishes, zone: str) -> Style:
@@ -111,7 +123,7 @@ def _mapped(
         features=None if known is None else {f.name: f.kind for f in known.features},
         context=None if known is None else {c.name: c.kind for c in known.context},
     )  # fmt: skip
-    return with_kinds(_score_in_disguise(said, seen), seen).checked(source.name)
+    return with_kinds(_score_in_disguise(said, seen), seen)
 
 
 def _score_in_disguise(mapping: ColumnMap, seen: Sequence[Seen]) -> ColumnMap:
@@ -142,7 +154,7 @@ def _read_labels(
     mapping = with_kinds(corrected(guessed, wishes.label_mapping, source=labels.name), seen).checked(labels.name)
     _check_labels(mapping, labels.name, keys)
     formats = time_formats(seen, mapping, style, labels.name)
-    return Reading(source=labels, seen=seen, mapping=mapping, style=style, formats=formats)
+    return Reading(source=labels, sample=sample, seen=seen, mapping=mapping, style=style, formats=formats)
 
 
 def _check_labels(mapping: ColumnMap, name: str, keys: Sequence[str]) -> None:
@@ -166,10 +178,12 @@ def draft_signature(predictions: Reading, labels: Reading | None, wishes: Wishes
     label = (labels.mapping if labels else mapping).one(Part.LABEL) or mapping.one(Part.LABEL)
     answers = [c for c in (mapping.one(Part.PREDICTION), label) if c is not None]
     kind = _common_kind([column.kind or Kind.CATEGORY for column in answers])
-    task = wishes.task or _task(predictions, labels, kind)
+    task = wishes.task or _task(predictions, labels, kind, len(wishes.classes))
     classes: tuple[Value, ...] = ()
     if task is Task.REGRESSION:
         kind = Kind.NUMBER
+    elif wishes.classes:
+        classes = _classes_said(wishes, task, kind, predictions.style)
     else:
         found = _classes(predictions, labels, kind)
         classes = _two_classes(found, predictions, wishes) if task is Task.BINARY else _sorted_classes(found)
@@ -194,7 +208,10 @@ def _common_kind(kinds: Sequence[Kind]) -> Kind:
     return Kind.NUMBER if found <= NUMERIC else Kind.CATEGORY
 
 
-def _task(predictions: Reading, labels: Reading | None, kind: Kind) -> Task:
+def _task(predictions: Reading, labels: Reading | None, kind: Kind, classes: int) -> Task:
+    """classes : how many somebody has named, 0 for none."""
+    if classes:
+        return Task.BINARY if classes == 2 else Task.MULTICLASS
     if predictions.mapping.one(Part.SCORE) or kind is Kind.BOOLEAN:
         return Task.BINARY
     if kind is Kind.NUMBER:
@@ -203,6 +220,17 @@ def _task(predictions: Reading, labels: Reading | None, kind: Kind) -> Task:
     if distinct <= 2:
         return Task.BINARY
     return Task.MULTICLASS if kind is Kind.CATEGORY or distinct <= _FEW_CLASSES else Task.REGRESSION
+
+
+def _classes_said(wishes: Wishes, task: Task, kind: Kind, style: Style) -> tuple[Value, ...]:
+    """The classes that a person names, as the columns' values are read. Raises BadData when they cannot be those."""
+    said = ",".join(wishes.classes)
+    found = tuple(_read_class(pl.Series(wishes.classes, dtype=pl.String), kind, style))
+    if len(set(found)) != len(wishes.classes):
+        raise BadData(f"--classes {said}: each is to be a different {kind}, since the columns are read as such.")
+    if task is Task.BINARY and len(found) != 2:
+        raise BadData(f"--classes {said}: a binary task has two classes. Name two, or give --task multiclass.")
+    return _positive_last(found, wishes.positive)
 
 
 def _answers_seen(predictions: Reading, labels: Reading | None) -> list[Seen]:
@@ -259,14 +287,23 @@ def _two_classes(found: Counter[Value], predictions: Reading, wishes: Wishes) ->
     if len(two) != 2:
         raise BadData(
             f"A binary task has two classes; the source speaks of {len(two)}: {', '.join(map(str, two[:6]))}. "
-            "Say what it is with --task multiclass or --task regression, or map other columns."
+            "Name both with --classes NEGATIVE,POSITIVE, say what it is with --task multiclass or --task regression, or "
+            "map other columns."
         )
     if wishes.positive is not None:
-        named = [value for value in two if str(value).lower() == wishes.positive.lower()]
-        if not named:
-            raise BadData(f"The positive class cannot be {wishes.positive!r}. The classes are: {two[0]} and {two[1]}.")
-        return (*(value for value in two if value != named[0]), named[0])
+        return _positive_last(two, wishes.positive)
     return (two[1], two[0]) if _scores_point_back(two, predictions) else two
+
+
+def _positive_last(classes: tuple[Value, ...], positive: str | None) -> tuple[Value, ...]:
+    """`classes` with the one called `positive` at their end. Raises BadData when none is."""
+    if positive is None:
+        return classes
+    named = [value for value in classes if str(value).lower() == positive.lower()]
+    if not named:
+        known = " and ".join(map(str, classes))
+        raise BadData(f"The positive class cannot be {positive!r}. The classes are: {known}.")
+    return (*(value for value in classes if value != named[0]), named[0])
 
 
 def _completed(classes: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -283,20 +320,18 @@ def _scores_point_back(two: tuple[Value, ...], predictions: Reading) -> bool:
     answer = predictions.mapping.one(Part.PREDICTION) or predictions.mapping.one(Part.LABEL)
     if score is None or answer is None:
         return False
-    sample = predictions.source.sample()
+    sample = predictions.sample
     number = values.as_number(sample[score.source], predictions.style.decimal)
     text = values.as_text(sample[answer.source]).str.to_lowercase()
     first, last = (number.filter(text == str(value).lower()).mean() for value in two)
     return isinstance(first, float) and isinstance(last, float) and first > last
 
 
-def _notes(
-    predictions: Reading, labels: Reading | None, sample: pl.DataFrame, signature: Signature, *, new: bool
-) -> list[str]:
+def _notes(predictions: Reading, labels: Reading | None, signature: Signature, *, new: bool) -> list[str]:
     """What a reader should know of what was decided for her."""
     mapping, style, said = predictions.mapping, predictions.style, list(predictions.mapping.notes)
     at = mapping.one(Part.AT)
-    if at and not values.names_zone(sample[at.source], predictions.formats[at.source]):
+    if at and not values.names_zone(predictions.sample[at.source], predictions.formats[at.source]):
         said.append(f"The times name no zone and are read as {style.time_zone}; --time-zone says otherwise.")
     if style.decimal == ",":
         said.append("Numbers are written with a decimal comma; --decimal . says otherwise.")

@@ -81,6 +81,15 @@ class Records:
         file = self._file(source, labels_source)
         return msgspec.json.decode(file.read_bytes(), type=Record) if file.exists() else None
 
+    def version_of(self, source: str) -> int | None:
+        """The version that rows of these bytes were given before, with whatever labels: a later champion's rows they
+        are not."""
+        for file in sorted(self._folder.glob("*.json")):
+            record = msgspec.json.decode(file.read_bytes(), type=Record)
+            if record.source == source:
+                return record.version
+        return None
+
     def keep(self, record: Record) -> None:
         content = msgspec.json.format(msgspec.json.encode(record), indent=1)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

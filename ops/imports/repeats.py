@@ -29,14 +29,14 @@ class Seen:
     def repeats(self, ids: pl.DataFrame) -> pl.Series:
         """Which rows have come before, here or in an earlier call; the others are remembered. ids : columns that identify."""
         hashes = ids.hash_rows(seed=7)
-        first = hashes.is_first_distinct()
-        asked = hashes.to_numpy()
-        before = np.zeros(len(asked), dtype=bool)
-        for run in self._runs:
-            place = np.searchsorted(run, asked)
-            before |= run[np.minimum(place, len(run) - 1)] == asked
-        self._remember(np.sort(asked[first.to_numpy() & ~before]))
-        return ~first | pl.Series(before)
+        # Sorted first: look-ups that go up through a run meet its pages in order, ten times as fast as at random.
+        new = np.sort(hashes.to_numpy())
+        twice = bool((new[1:] == new[:-1]).any())
+        known = np.concatenate([new[:0], *(new[_within(run, new)] for run in self._runs)])
+        self._remember(np.setdiff1d(new, known) if twice or len(known) else new)
+        if not twice and not len(known):
+            return pl.repeat(False, len(new), eager=True)
+        return ~hashes.is_first_distinct() | hashes.is_in(pl.Series(known).implode())
 
     def _remember(self, new: Hashes) -> None:
         # Runs double in length, so that a row is merged a few times only and a look-up meets a few runs only.
@@ -44,6 +44,13 @@ class Seen:
             new = np.sort(np.concatenate([self._runs.pop(), new]), kind="stable")
         if len(new):
             self._runs.append(new)
+
+
+def _within(run: Hashes, asked: Hashes) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which of `asked` stand in `run`; both are sorted."""
+    place = np.searchsorted(run, asked)
+    found: np.ndarray[Any, np.dtype[np.bool_]] = run[np.minimum(place, len(run) - 1)] == asked
+    return found
 
 
 def without_repeats(read: Read, seen: Seen, raw: pl.DataFrame, line: str) -> Read:

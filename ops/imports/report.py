@@ -42,11 +42,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelCounts:
-    """Labels told by an import. matched : those whose prediction is in the log; the others wait for it."""
+    """Labels told by an import. matched : those whose prediction is in the log; the others wait for it.
+
+    bad_rows : the file of those set aside, where labels lie in a file of their own; None when there are none.
+    """
 
     told: int = 0
     set_aside: int = 0
     matched: int = 0
+    bad_rows: Path | None = None
 
     @property
     def waiting(self) -> int:
@@ -90,7 +94,8 @@ class ImportReport:
         labels = self.labels
         if not labels.told and not labels.set_aside:
             return ""
-        aside = f", {labels.set_aside:,} set aside" if labels.set_aside else ""
+        where = f" in {labels.bad_rows}" if labels.bad_rows else ""
+        aside = f", {labels.set_aside:,} set aside{where}" if labels.set_aside else ""
         return f"Labels: {labels.told:,} told{aside}; {labels.matched:,} matched, {labels.waiting:,} waiting."
 
     @property
@@ -106,7 +111,8 @@ class ImportReport:
 class Preview:
     """What an import would do, from the source's first rows; nothing has been written.
 
-    bad : line, reasons and the raw columns of the first rows that would be set aside. good : the first rows as read.
+    bad, label_bad : line, reasons and the raw columns of the first rows that would be set aside, of the predictions and
+    of the file of labels. good : the first rows as read.
     """
 
     model: str
@@ -122,6 +128,8 @@ class Preview:
     rows: int | None
     good: pl.DataFrame
     bad: pl.DataFrame
+    label_bad: pl.DataFrame
+    labels_set_aside: int
 
     @property
     def sentence(self) -> str:
@@ -130,6 +138,7 @@ class Preview:
         return (
             f"{self.source} {act} {self.model} ({self.task}). Of the first {self.looked_at:,} rows{known}, "
             f"{self.looked_at - self.set_aside:,} can be imported and {self.set_aside:,} would be set aside."
+            + (f" So would {self.labels_set_aside:,} of the first labels." if self.labels_set_aside else "")
         )
 
     def __repr__(self) -> str:

@@ -24,12 +24,21 @@ from pilothouse.data.log.schema import prediction_schema
 from pilothouse.data.log.tables import prediction_folder
 from pilothouse.data.state import audit
 from pilothouse.ops.actors import Right, require
+from pilothouse.ops.holdings import borrowed
 from pilothouse.ops.house import House
 from pilothouse.ops.imports import birth, records
 from pilothouse.ops.imports.badrows import BadRows, all_bad, default_path
-from pilothouse.ops.imports.convert import Layout, Read, label_table, prediction_table, read_labels, read_predictions
-from pilothouse.ops.imports.mapping import Part
-from pilothouse.ops.imports.plan import Plan, Wishes, make_plan
+from pilothouse.ops.imports.convert import (
+    REASONS,
+    Layout,
+    Read,
+    label_table,
+    prediction_table,
+    read_labels,
+    read_predictions,
+)
+from pilothouse.ops.imports.mapping import ColumnMap, Part
+from pilothouse.ops.imports.plan import Plan, Reading, Wishes, first_guess, make_plan
 from pilothouse.ops.imports.records import Record, Records
 from pilothouse.ops.imports.repeats import Seen, already_there, without_repeats
 from pilothouse.ops.imports.report import Counts, ImportReport, LabelCounts, Preview, Progress
@@ -37,6 +46,8 @@ from pilothouse.ops.imports.sources import LINE, Chunk, Source
 
 PREVIEW_BAD_ROWS = 20
 PREVIEW_ROWS = 5
+FOLD_LABELS = 1_000_000
+"""Labels after which they are folded: finding their predictions takes memory in proportion."""
 _ATTEMPTS = 20
 
 Tell = Callable[[Progress], None]
@@ -48,7 +59,8 @@ _T = TypeVar("_T")
 class Order:
     """An import as somebody asks for it.
 
-    bad_rows : where rows are set aside; None for beside the source. resume : go on with one that was broken off.
+    bad_rows : where rows are set aside; None for beside the source. beside, labels_beside : the files themselves, None
+    for what is none. resume : go on with one that was broken off.
     """
 
     model: str
@@ -58,6 +70,7 @@ class Order:
     wishes: Wishes = field(default_factory=Wishes)
     bad_rows: Path | None = None
     beside: Path | None = None
+    labels_beside: Path | None = None
     resume: bool = False
 
 
@@ -73,6 +86,12 @@ def plan_of(house: House, order: Order) -> Plan:
     return plan
 
 
+def guess_of(house: House, order: Order) -> ColumnMap:
+    """The order's mapping, for somebody who is to answer its questions."""
+    known = birth.signature_of(house, order.model)
+    return first_guess(order.source, order.labels, order.wishes, known=known, zone=house.settings.time_zone)
+
+
 def preview(house: House, order: Order) -> Preview:
     """What the order would do with the first rows. Nothing is written."""
     plan = plan_of(house, order)
@@ -82,13 +101,23 @@ def preview(house: House, order: Order) -> Preview:
     read = read_predictions(frame, layout) if chunk else Read(good=frame, bad=frame)
     read = without_repeats(read, Seen(), frame, LINE) if chunk else read
     broken = len(chunk.broken) if chunk else 0
+    told = _first_labels(plan, layout)
     return Preview(
         model=plan.model, source=plan.predictions.source.name, new=plan.new, task=plan.signature.task.value,
         classes=tuple(str(c) for c in plan.signature.target.classes), mapping=plan.predictions.mapping,
         label_mapping=plan.labels.mapping if plan.labels else None, notes=plan.notes,
         looked_at=chunk.rows if chunk else 0, set_aside=read.bad.height + broken, rows=plan.predictions.source.rows,
         good=read.good.head(PREVIEW_ROWS), bad=(all_bad(read.bad, chunk) if chunk else read.bad).head(PREVIEW_BAD_ROWS),
+        label_bad=told.head(PREVIEW_BAD_ROWS), labels_set_aside=told.height,
     )  # fmt: skip
+
+
+def _first_labels(plan: Plan, layout: Layout) -> pl.DataFrame:
+    """Those of the first rows of the file of labels that would be set aside."""
+    if plan.labels is not None:
+        for chunk in plan.labels.source.chunks(plan.labels.mapping.sources):
+            return all_bad(read_labels(chunk.frame, layout_of_labels(layout, plan.labels)).bad, chunk)
+    return pl.DataFrame(schema={LINE: pl.Int64, REASONS: pl.String})
 
 
 def run_import(
@@ -109,13 +138,15 @@ def run_import(
         kept.keep(record)
         layout = _layout(house, plan, tag=record.tag)
     crash("import:recorded")
-    with _Writer(house, plan, record, crash) as writer:
+    lease = borrowed(house.state, house.clock, f"fold {plan.model}", holder=f"import {record.import_id}")
+    with lease, _Writer(house, plan, record, crash) as writer:
         if writer.done:
             return _report(house, plan, record, Counts(), LabelCounts(), None, began, done_before=True)
         columns = plan.predictions.mapping.sources
         with BadRows(order.bad_rows or default_path(order.beside, order.model), columns) as aside:
             rows = _predictions(house, plan, layout, writer, aside, tell, crash)
-        told = _labels(plan, layout, writer, tell, crash)
+        told = _labels(plan, layout, writer, order.labels_beside, tell, crash)
+        _promote_last(house, plan, rows)
         writer.finish()
     kept.keep(replace(record, done=True))
     _audit(house, record, rows)
@@ -125,10 +156,18 @@ def run_import(
 
 @dataclass(slots=True)
 class _Rows:
-    """What has come of the predictions so far."""
+    """What has come of the predictions so far. last : time and version of the newest row."""
 
     counts: Counts = field(default_factory=Counts)
     labelled: int = 0
+    last: tuple[datetime, int] | None = None
+
+    def meet(self, good: pl.DataFrame) -> None:
+        self.labelled += good["label"].count()
+        if good.height:
+            newest = good.row(good["at"].arg_max(), named=True)
+            met = newest["at"], newest["version"]
+            self.last = met if self.last is None else max(self.last, met)
 
 
 def _begun(house: House, order: Order) -> tuple[Plan, Record, Records]:
@@ -141,6 +180,8 @@ def _begun(house: House, order: Order) -> tuple[Plan, Record, Records]:
         plan = records.as_recorded(plan_of(house, again), found)
         return plan, found, kept
     plan = plan_of(house, order)
+    if (before := kept.version_of(source)) and order.wishes.version is None:
+        plan = replace(plan, version=before)
     record = Record(
         model=plan.model, source=source, labels_source=labels, predictions=records.kept(plan.predictions),
         labels=records.kept(plan.labels) if plan.labels else None, version=plan.version, begun_at=house.clock(),
@@ -179,6 +220,7 @@ class _Writer:
             clock=house.clock, crash=crash,
         )  # fmt: skip
         self._versions: set[int] = set()
+        self._told = 0
         self._nothing = prediction_schema(handle.signature).empty_table()
 
     def __enter__(self) -> Self:
@@ -209,14 +251,16 @@ class _Writer:
 
     def _append(self, table: pa.Table, marks: dict[str, int], labels: pa.Table | None) -> None:
         retried(partial(self._bulk.append, table, marks, labels))
+        self._told += 0 if labels is None else labels.num_rows
+        if self._told >= FOLD_LABELS:
+            retried(self._bulk.fold)
+            self._told = 0
 
     def _register_versions(self, table: pa.Table) -> None:
         """Versions of a model that is served elsewhere come to be known by their rows."""
         new = set(pl.Series(table["version"]).unique()) - self._versions
         self._versions |= new
-        if any(v.artifact_sha256 for v in self._house[self._plan.model].versions):
-            return
-        for number in sorted(new):
+        for number in sorted(new) if new and is_watched_only(self._house, self._plan.model) else ():
             self._house.registry.add_monitored_version(
                 self._house.actor, self._plan.model, number, note="found in an import"
             )
@@ -251,28 +295,48 @@ def _predictions(
                 set_aside=read.bad.height + len(chunk.broken),
             )
         )
-        total.labelled += read.good["label"].count()
+        total.meet(read.good)
         tell(Progress(stage=reading.source.name, read=total.counts.read, rows=reading.source.rows))
         crash("import:chunk")
     return total
 
 
-def _labels(plan: Plan, layout: Layout, writer: _Writer, tell: Tell, crash: Crash) -> LabelCounts:
+def _labels(plan: Plan, layout: Layout, writer: _Writer, beside: Path | None, tell: Tell, crash: Crash) -> LabelCounts:
     """Tell the labels of a file of their own."""
     if plan.labels is None:
         return LabelCounts()
-    reading = plan.labels
-    own = replace(layout, mapping=reading.mapping, style=reading.style, formats=reading.formats)
-    written, told, set_aside, read = writer.written("labels"), 0, 0, 0
-    for number, chunk in enumerate(reading.source.chunks(reading.mapping.sources), start=1):
-        found = read_labels(chunk.frame, own)
-        if number > written:
-            writer.labels(number, label_table(found.good, plan.signature, own))
-        told, set_aside = told + found.good.height, set_aside + found.bad.height + len(chunk.broken)
-        read += chunk.rows
-        tell(Progress(stage=reading.source.name, read=read, rows=reading.source.rows))
-        crash("import:labels")
-    return LabelCounts(told=told, set_aside=set_aside)
+    reading, own = plan.labels, layout_of_labels(layout, plan.labels)
+    written, told, read = writer.written("labels"), 0, 0
+    with BadRows(default_path(beside, f"{plan.model}-labels"), reading.mapping.sources) as aside:
+        for number, chunk in enumerate(reading.source.chunks(reading.mapping.sources), start=1):
+            found = read_labels(chunk.frame, own)
+            aside.write(found.bad, chunk)
+            if number > written:
+                writer.labels(number, label_table(found.good, plan.signature, own))
+            told, read = told + found.good.height, read + chunk.rows
+            tell(Progress(stage=reading.source.name, read=read, rows=reading.source.rows))
+            crash("import:labels")
+    return LabelCounts(told=told, set_aside=aside.rows, bad_rows=aside.written)
+
+
+def layout_of_labels(layout: Layout, labels: Reading) -> Layout:
+    """How the rows of the file of labels are read."""
+    return replace(layout, mapping=labels.mapping, style=labels.style, formats=labels.formats)
+
+
+def is_watched_only(house: House, model: str) -> bool:
+    """Whether the model is served elsewhere: then its rows alone say which versions it has."""
+    return not any(version.artifact_sha256 for version in house[model].versions)
+
+
+def _promote_last(house: House, plan: Plan, rows: _Rows) -> None:
+    """The version that answered last, of all that is in the log, is the champion of a model that is served elsewhere."""
+    if rows.last is None or not is_watched_only(house, plan.model):
+        return
+    (at, version), (_, newest), champion = rows.last, _span(house, plan.model), house[plan.model].champion
+    if (newest is None or at >= newest) and (champion is None or champion.version != version):
+        reason = f"seen in the import: it answered last, at {at:%Y-%m-%d %H:%M} UTC"
+        house.releases.promote(house.actor, plan.model, version, reason=reason)
 
 
 def _label_counts(house: House, plan: Plan, layout: Layout, rows: _Rows, told: LabelCounts) -> LabelCounts:

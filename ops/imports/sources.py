@@ -19,11 +19,12 @@ import polars as pl
 import pyarrow as pa
 
 from pilothouse.data.errors import UnreadableSource
+from pilothouse.ops.imports.digests import file_digest, files_digest
 
 LINE = "bad_line"
 """Extra column of a chunk: the line in a CSV file, elsewhere the row, counted from 1."""
 
-CHUNK_ROWS = 400_000
+CHUNK_ROWS = 1 << 18
 SAMPLE_ROWS = 20_000
 NO_VALUE = ("", "NULL", "null", "NA", "N/A", "n/a", "NaN", "nan", "None", "\\N", "#N/A")
 """Texts of a CSV file that mean a missing value."""
@@ -31,6 +32,7 @@ NO_VALUE = ("", "NULL", "null", "NA", "N/A", "n/a", "NaN", "nan", "None", "\\N",
 _KINDS = {".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow"}
 _SNIFFED_BYTES = 256 * 1024
 _READ_BYTES = 8 * 1024 * 1024
+_BATCH_ROWS = 1 << 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,19 +228,22 @@ def open_csv(path: Path, encoding: str | None = None) -> Csv:
 
 
 def _open_parquet(path: Path) -> Tables:
-    from pyarrow import dataset, parquet
+    from pyarrow import parquet
 
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     if not files:
         raise UnreadableSource(path.name, "the folder holds no Parquet file", _FORMATS_SAID)
-    table = dataset.dataset([str(file) for file in files], format="parquet", partitioning=None)
+    schema = parquet.read_schema(files[0])
     rows = sum(parquet.read_metadata(file).num_rows for file in files)
 
     def read(columns: Sequence[str] | None) -> Iterable[pa.RecordBatch]:
-        for fragment in table.get_fragments():
-            yield from fragment.to_batches(
-                schema=table.schema, columns=columns and list(columns), batch_size=131_072, batch_readahead=2
-            )
+        wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        for file in files:
+            # Not as a dataset: that reads row groups whole, and a row group may be a million rows.
+            with parquet.ParquetFile(file, pre_buffer=False) as opened:
+                known = [name for name in wanted.names if name in opened.schema_arrow.names]
+                for batch in opened.iter_batches(_BATCH_ROWS, columns=known, use_threads=False):
+                    yield batch if batch.schema.equals(wanted) else _fitted(batch, wanted)
 
     return Tables(name=path.name, rows=rows, digest_of=lambda: files_digest(files), read=read)
 
@@ -293,47 +298,6 @@ def _open_delta(path: Path) -> Tables:
     return Tables(name=path.name, rows=rows, digest_of=lambda: said, read=read)
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of the file's bytes: the same file under another name is the same import."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def files_digest(files: Sequence[Path]) -> str:
-    """SHA-256 over those of the files, in their order."""
-    if len(files) == 1:
-        return file_digest(files[0])
-    return hashlib.sha256("".join(file_digest(file) for file in files).encode()).hexdigest()
-
-
-def frame_digest(frame: pl.DataFrame) -> str:
-    """SHA-256 of a frame's columns and values."""
-    found = hashlib.sha256()
-    with pa.ipc.new_stream(pa.PythonFile(_Into(found), mode="w"), frame.to_arrow().schema) as writer:
-        for batch in frame.to_arrow().to_batches(max_chunksize=65_536):
-            writer.write_batch(batch)
-    return found.hexdigest()
-
-
-class _Into:
-    """A file that hashes what is written to it."""
-
-    closed = False
-
-    def __init__(self, into: Any) -> None:
-        self._into = into
-
-    def write(self, content: bytes) -> int:
-        self._into.update(content)
-        return len(content)
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 def _encoding(path: Path) -> str:
     """UTF-8 or UTF-16 where a mark or the bytes say so, otherwise the one of Windows in the West."""
     with path.open("rb") as file:
@@ -368,6 +332,16 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
         twins = sum(1 for known in found if known == wanted or known.startswith(f"{wanted} ("))
         found.append(f"{wanted} ({twins + 1})" if wanted in found else wanted)
     return tuple(found)
+
+
+def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """`batch` in the columns of the first file: what it lacks is missing in its rows."""
+    known = set(batch.schema.names)
+    columns = [
+        batch[field.name].cast(field.type) if field.name in known else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.record_batch(columns, schema=schema)
 
 
 def _plain(table: pa.Table) -> pl.DataFrame:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,15 @@ import msgspec
 from pilothouse.data.errors import UnreadableSource
 from pilothouse.data.names import checked_name
 from pilothouse.data.workspace import Workspace
-from pilothouse.ops.imports.child import Job, JobState, read_state
+from pilothouse.ops.imports.child import Job, JobState, read_state, write_state
 
 MAX_BYTES = 200 * 1024 * 1024
 SUFFIXES = ("csv", "parquet")
+_DIED = "The import ended before it was done: it took too much time or memory. The same button goes on with it."
+KEPT_FOR = timedelta(days=1)
 _LOOK_S = 120
+
+Corrections = Mapping[str, str | list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,13 @@ class Uploads:
     """The uploads of one workspace. They are scratch: an import keeps what it needs in the log."""
 
     workspace: Workspace
+
+    def clean(self, now: datetime) -> None:
+        """Remove uploads that nothing has been done with for a day, and the rows that they set aside."""
+        for folder in (self.workspace.run / "uploads").glob("*"):
+            touched = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+            if now.timestamp() - touched > KEPT_FOR.total_seconds():
+                shutil.rmtree(folder)
 
     def keep(self, content: bytes, name: str, labels: tuple[bytes, str] | None = None) -> str:
         """The number of a new upload. Raises UnreadableSource for too large a file, or one of another kind."""
@@ -39,9 +52,9 @@ class Uploads:
             (folder / f"labels.{_suffix(labels[1], labels[0])}").write_bytes(labels[0])
         return number
 
-    def look(self, number: str, model: str, mapping: Mapping[str, str | list[str]]) -> JobState:
+    def look(self, number: str, model: str, mapping: Corrections, called: str = "the file") -> JobState:
         """What an import of the upload would do. Waits for the child that reads it."""
-        process = self._start(number, self._job(number, "look", model, mapping))
+        process = self._start(number, self._job(number, "look", model, mapping, called, None))
         try:
             process.wait(_LOOK_S)
         except subprocess.TimeoutExpired:
@@ -51,11 +64,16 @@ class Uploads:
         ended = state.state != "running"
         return state if ended else JobState(state="failed", error="Reading the file took too much time or memory.")
 
-    def begin(self, number: str, model: str, mapping: Mapping[str, str | list[str]]) -> None:
-        """Start the import of the upload in a process that outlives this page."""
-        process = self._start(number, self._job(number, "import", model, mapping))
+    def begin(self, number: str, model: str, mapping: Corrections, called: str, rows: int | None) -> None:
+        """Start the import of the upload in a process that outlives this page. rows : as `look` has counted them."""
+        process = self._start(number, self._job(number, "import", model, mapping, called, rows))
         # Somebody has to take its exit code, or it stays behind as a dead entry in the process table.
-        threading.Thread(target=process.wait, daemon=True).start()
+        threading.Thread(target=self._see_it_end, args=(process, number), daemon=True).start()
+
+    def _see_it_end(self, process: subprocess.Popen[bytes], number: str) -> None:
+        # A child that comes to its end has said how it went, whatever that is.
+        if process.wait() != 0:
+            write_state(self._folder(number), JobState(state="failed", error=_DIED))
 
     def state(self, number: str) -> JobState:
         return read_state(self._folder(number))
@@ -67,12 +85,12 @@ class Uploads:
     def _folder(self, number: str) -> Path:
         return self.workspace.run / "uploads" / checked_name(number, "upload")
 
-    def _job(self, number: str, act: str, model: str, mapping: Mapping[str, str | list[str]]) -> Job:
+    def _job(self, number: str, act: str, model: str, mapping: Corrections, called: str, rows: int | None) -> Job:
         files = {file.stem: file.name for file in self._folder(number).iterdir()}
         # An upload that was stopped is gone on with by the same button.
         return Job(
             act=act, model=checked_name(model), source=files["predictions"], labels=files.get("labels"),
-            mapping=mapping, resume=True,
+            mapping=mapping, called=called, rows=rows, resume=True,
         )  # fmt: skip
 
     def _start(self, number: str, job: Job) -> subprocess.Popen[bytes]:

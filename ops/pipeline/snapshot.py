@@ -48,6 +48,12 @@ def labelled_rows(log: PredictionLog, signature: Signature, window: Window) -> t
     return labelled.sort("at", "prediction_id"), rows.height
 
 
+def thinned(log: PredictionLog, window: Window) -> bool:
+    """Whether the log has only a sample of some of the window's rows: one that has more of the rarest class than came."""
+    heaviest = log.predictions(window, columns=("weight",))["weight"].max()
+    return isinstance(heaviest, float) and heaviest > 1
+
+
 def keep(store: Store, rows: pl.DataFrame) -> str:
     """SHA-256 under which `rows` now stand in the store."""
     content = io.BytesIO()

@@ -78,7 +78,7 @@ def run_step(name: str, context: Context) -> Output:
 
 
 def extract(context: Context) -> Extracted:
-    """The labelled rows of the window, features as they were logged, as a snapshot in the store."""
+    """The labelled rows of the window, features as they were logged, as a snapshot in the store. Raises CannotRetrain."""
     from pilothouse.data.log.reader import PredictionLog
 
     model = context.model
@@ -92,6 +92,12 @@ def extract(context: Context) -> Extracted:
             "Log predictions and labels first.",
         )
     window = recipe.window(end)
+    if snapshot.thinned(log, window):
+        raise CannotRetrain(
+            model.name,
+            f"of some of the rows from {_span(window)} only a sample is kept, with too many of the rarest class",
+            "Choose a shorter span, or keep rows whole for longer (`pilothouse retention`).",
+        )
     labelled, rows = snapshot.labelled_rows(log, model.signature, window)
     sha256 = snapshot.keep(context.store, labelled)
     context.say(f"{rows:,} predictions from {_span(window)}, {labelled.height:,} labelled; snapshot {sha256[:12]}")

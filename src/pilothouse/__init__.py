@@ -12,12 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilothouse.data.errors import BadData, NotFound, PilothouseError, Refused, Unavailable
+from pilothouse.data.policies import LogPolicy
 from pilothouse.data.windows import Window
 
 if TYPE_CHECKING:
     from pilothouse.app.house import House
 
-__all__ = ["BadData", "NotFound", "PilothouseError", "Refused", "Unavailable", "Window", "init", "open", "restore"]
+__all__ = [
+    "BadData",
+    "LogPolicy",
+    "NotFound",
+    "PilothouseError",
+    "Refused",
+    "Unavailable",
+    "Window",
+    "init",
+    "open",
+    "restore",
+]
 __version__ = "0.1.0"
 
 

@@ -39,12 +39,14 @@ class Outcome:
         return self.tried > 0 and self.lost == self.doubled == self.wrong == 0
 
 
-def report(area: str, outcomes: Sequence[Outcome]) -> bool:
-    """Print the table and write results/<area>.json; whether every promise was kept."""
-    print(f"{'fault':44} {'tried':>6} {'lost':>6} {'doubled':>8} {'wrong':>6}  met")
+def report(area: str, outcomes: Sequence[Outcome], size: str) -> bool:
+    """Print the table and put it into results/<area>.json, in the place of rows so named; whether all promises were kept."""
+    print(f"{'fault':62} {'tried':>6} {'lost':>6} {'doubled':>8} {'wrong':>6}  met")
     for o in outcomes:
-        print(f"{o.name:44} {o.tried:6} {o.lost:6} {o.doubled:8} {o.wrong:6}  {'yes' if o.met else 'NO'}")
+        print(f"{o.name:62} {o.tried:6} {o.lost:6} {o.doubled:8} {o.wrong:6}  {'yes' if o.met else 'NO'}")
     RESULTS.mkdir(exist_ok=True)
-    rows = [asdict(o) | {"met": o.met} for o in outcomes]
-    (RESULTS / f"{area}.json").write_text(json.dumps(rows, indent=1) + "\n")
+    results = RESULTS / f"{area}.json"
+    known = json.loads(results.read_text()) if results.exists() else []
+    rows = {row["name"]: row for row in known} | {o.name: asdict(o) | {"met": o.met, "size": size} for o in outcomes}
+    results.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
     return all(o.met for o in outcomes)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -98,9 +99,13 @@ def kill_service_workers(url: str, times: int) -> int:
     for _ in range(times):
         victims = answering(master)
         os.kill(rng.choice(victims), signal.SIGKILL)
-        wait_until(lambda gone=victims: len(answering(master)) == 2 and answering(master) != gone, 60)
+        wait_until(partial(_replaced, master, victims), 60)
         time.sleep(rng.uniform(0.2, 0.6))
     return times
+
+
+def _replaced(master: psutil.Process, gone: list[int]) -> bool:
+    return len(now := answering(master)) == 2 and now != gone
 
 
 def master_of(url: str) -> psutil.Process:

@@ -1,4 +1,4 @@
-"""Readers while another process writes, seals, folds and compacts without a pause: no wrong count, no error."""
+"""Readers while another process writes, seals, folds, compacts and deletes without a pause: no wrong count, no error."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pilothouse.data.delta import KEPT_HOURS
 from pilothouse.data.history.history import History
 from pilothouse.data.log.reader import PredictionLog
-from pilothouse.data.windows import Window
+from pilothouse.data.log.tables import label_folder, prediction_folder
+from pilothouse.data.rollups.store import rollup_folder
+from pilothouse.data.windows import Window, utc_now
 from pilothouse.data.workspace import Workspace
 from tests.faults.campaign import Outcome, processes
 from tests.faults.life import MODEL, NOON, POLICY, SETTINGS, SIGNATURE, Life, profile
 
-SECONDS = {"small": 5, "full": 60}
+SECONDS = {"small": 15, "full": 60}
 READERS = 2
+KEPT = timedelta(seconds=10)
+"""How long a file stays that is out of use; in life it is hours, and no reader takes as long as this."""
 
 
 @dataclass
@@ -41,7 +48,8 @@ def run(size: str) -> list[Outcome]:
     told = _Told()
     with TemporaryDirectory(prefix="readers-") as folder:
         workspace = Workspace.create(Path(folder) / "workspace")
-        writer = context.Process(target=write, args=(str(workspace.root), says))
+        deleted = context.Value("q", 0)
+        writer = context.Process(target=write, args=(str(workspace.root), says, deleted))
         writer.start()
         threads = [threading.Thread(target=_hear, args=(hears, told))]
         threads += [threading.Thread(target=_read, args=(workspace, told)) for _ in range(READERS)]
@@ -55,20 +63,37 @@ def run(size: str) -> list[Outcome]:
         assert writer.pid is not None
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-    name = "read during writing, folding, compacting"
+    print(f"{deleted.value} files were deleted meanwhile")
+    name = "read during writing, folding, compacting, deleting"
     return [Outcome(name=name, tried=told.reads, lost=told.lost, doubled=told.doubled, wrong=told.wrong)]
 
 
-def write(root: str, says: Connection) -> None:
-    """Life without an end, compacted after every round."""
-    life = Life(workspace=Workspace.open(root), name="life", acknowledge=lambda word: says.send_bytes(word.encode()))
+def write(root: str, says: Connection, deleted: Synchronized[int]) -> None:
+    """Life without an end, compacted after every round; what has been out of use for KEPT is deleted then."""
+    workspace = Workspace.open(root)
+    life = Life(workspace=workspace, name="life", acknowledge=lambda word: says.send_bytes(word.encode()))
+    tables = [
+        prediction_folder(workspace, MODEL, SIGNATURE),
+        label_folder(workspace, MODEL, SIGNATURE),
+        rollup_folder(workspace, MODEL),
+    ]
+    for table in tables:
+        table.clock = lambda: utc_now() + timedelta(hours=KEPT_HOURS) - KEPT
     life.open()
     for turn in range(10_000):
         life.predict(turn, 0)
         life.label(turn, 0)
         life.seal()
         life.fold()
-        life.compact()
+        for table in tables:
+            before = _data_files(table.path)
+            table.refresh()
+            table.compact()
+            deleted.value += len(before - _data_files(table.path))
+
+
+def _data_files(table: Path) -> set[Path]:
+    return set(table.glob("*=*/*.parquet"))
 
 
 def _hear(hears: Connection, told: _Told) -> None:
@@ -80,7 +105,7 @@ def _hear(hears: Connection, told: _Told) -> None:
 
 
 def _read(workspace: Workspace, told: _Told) -> None:
-    reference, everything = profile(), Window(NOON.replace(year=2000), NOON.replace(year=2100))
+    reference, everything = profile(), Window(NOON - timedelta(days=10), NOON + timedelta(days=10))
     while not told.over.is_set():
         before = set(told.ids)
         try:

@@ -61,6 +61,18 @@ def test_sensitive_features_leave_the_drift_page_and_reports(house: House) -> No
     assert reportable(handle.signature, handle.row.classes).names == ("months",)
 
 
+def test_the_command_line_hides_them_too_unless_there_is_a_reason(house: House) -> None:
+    arguments = ["drift", MODEL, "--window", "1d", "-w", str(house.workspace.root)]
+    hidden = CliRunner().invoke(app, arguments).output
+    assert "purpose" not in hidden
+    assert "1 sensitive column is not shown." in hidden
+    shown = CliRunner().invoke(app, [*arguments, "--unmask", "--reason", "a complaint"]).output
+    assert "purpose" in shown
+    assert house[MODEL].audit(1)[0].act == "unmask"
+    with pytest.raises(NoReason):
+        house[MODEL].shown_drift(house[MODEL].window("1d"), unmask=True)
+
+
 def test_hashing_is_decided_at_registration(house: House) -> None:
     with pytest.raises(FixedClass, match="hashed from its first row on or never"):
         house[MODEL].set_class("purpose", "hashed")

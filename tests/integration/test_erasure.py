@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +22,13 @@ from pilothouse.data.log.spool import Entry, EntryKind, Format, Spool
 from pilothouse.data.rollups.gaps import lacks_rows
 from pilothouse.data.rollups.store import rollup_folder, stored_periods, stored_rows
 from pilothouse.ops.actors import Actor, Right
+from pilothouse.ops.faults import Faults
 from pilothouse.ops.governance.erasure import _Erasure
 from pilothouse.ops.governance.log_policy import model_log
+from pilothouse.ops.holdings import Holdings
 from pilothouse.ops.house import House
 from pilothouse.ops.pipeline import snapshot
+from pilothouse.ops.upkeep import Upkeep
 
 EVE = "eve-4f1d9c77-unmistakable"
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -153,27 +158,33 @@ def test_it_needs_a_reason_and_the_right(house: House) -> None:
         house[MODEL].erase(EVE, reason="asked for")
 
 
-def test_a_worker_lends_its_leases(house: House, worker_turns: Callable[[House], None]) -> None:
-    worker_turns(house)
+def test_a_longer_name_is_somebody_else(house: House) -> None:
+    receipt = house[MODEL].erase("person-1", reason="asked for")
+    assert receipt.complete
+    assert "person-10" in house[MODEL].prediction_log.predictions(columns=("entity_id",))["entity_id"].to_list()
+
+
+def test_a_worker_lends_its_leases_and_goes_on(house: House, worker_turns: Callable[[House], Faults]) -> None:
+    faults = worker_turns(house)
     assert house[MODEL].erase(EVE, reason="asked for").complete
+    house[MODEL].log(rows_at(20, 2000).filter(pl.col("entity_id") != EVE), version=1)
+    deadline = time.monotonic() + 20
+    while house[MODEL].history.watermark().behind and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not house[MODEL].history.watermark().behind
+    assert faults.listing() == []
 
 
 @pytest.fixture
-def worker_turns() -> Callable[[House], None]:
-    """A worker's upkeep that holds all leases and goes on turning in a thread."""
-    import threading
+def worker_turns() -> Iterator[Callable[[House], Faults]]:
+    """A worker's upkeep that holds all leases and goes on turning in a thread; gives what goes wrong in it."""
+    ended, threads = threading.Event(), []
 
-    from pilothouse.ops.faults import Faults
-    from pilothouse.ops.holdings import Holdings
-    from pilothouse.ops.upkeep import Upkeep
-
-    ended = threading.Event()
-    threads = []
-
-    def start(house: House) -> None:
+    def start(house: House) -> Faults:
+        faults = Faults()
         holdings = Holdings(house.state, "worker-0", house.clock)
         keeper = Upkeep(
-            house.workspace, house.state, house.settings, holdings, Faults(), house.clock, crash=lambda _: None
+            house.workspace, house.state, house.settings, holdings, faults, house.clock, crash=lambda _: None
         )
         keeper.turn()
         assert not Holdings(house.state, "other", house.clock).hold(f"fold {MODEL}")
@@ -184,6 +195,7 @@ def worker_turns() -> Callable[[House], None]:
 
         threads.append(threading.Thread(target=go_on))
         threads[0].start()
+        return faults
 
     yield start
     ended.set()

@@ -79,13 +79,21 @@ def _compared(law: str, shift: str, said: FeatureDrift) -> Iterator[Case]:
 
 
 def _psi(before: Floats, now: Floats) -> float:
-    """PSI from the rows: over tenths of the reference, or over its values where those are up to ten."""
-    values = np.unique(before)
-    edges = values[1:] if len(values) <= 10 else np.unique(np.quantile(before, np.arange(1, 10) / 10, method="lower"))
-    shares = [
-        np.bincount(np.searchsorted(edges, of, side="right"), minlength=len(edges) + 1) / len(of)
-        for of in (before, now)
-    ]
+    """PSI from the rows, as docs/measures.md defines it: over tenths of the reference, or over its up to ten values.
+
+    Of tied values each belongs to the tenth in which the middle of its mass lies, so that one with much mass is alone.
+    """
+    values, rows = np.unique(before, return_counts=True)
+    if len(values) == len(before):
+        edges = np.quantile(before, np.arange(1, 10) / 10, method="lower")
+        groups = [np.searchsorted(edges, of, side="right") for of in (before, now)]
+    else:
+        middles = (np.cumsum(rows) - rows / 2) / len(before)
+        group_of = np.arange(len(values)) if len(values) <= 10 else np.minimum((middles * 10).astype(int), 9)
+        places = [np.searchsorted(values, of, side="right") - 1 for of in (before, now)]
+        groups = [group_of[np.maximum(place, 0)] for place in places]
+    asked = np.unique(groups[0])
+    shares = [np.array([(group == one).mean() for one in asked]) for group in groups]
     expected, actual = (np.where(share > 0, share, 1e-4) for share in shares)
     return float(((actual - expected) * np.log(actual / expected)).sum())
 

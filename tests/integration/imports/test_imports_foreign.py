@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -106,6 +107,78 @@ def test_mended_bad_rows_can_be_imported_as_they_are(house: House, nasty: Foreig
     aside.with_columns(pl.lit("4,2").alias("Wind (m/s)")).write_csv(mended)
     second = house.import_log("delays", mended, decimal=",")
     assert (second.rows.imported, second.rows.set_aside) == (1, 0)
+
+
+def test_labels_set_aside_are_written_too(house: House, tmp_path: Path) -> None:
+    planted = foreign_log(300)
+    predictions, labels = planted.write(tmp_path)
+    lines = labels.read_text().splitlines()
+    for place, wrong in ((3, "10002;vielleicht;07.01.2026 10:00"), (5, ";spät;07.01.2026 10:00")):
+        lines[place - 1] = wrong
+    labels.write_text("\n".join([*lines, "zu;kurz"]) + "\n")
+    assert house.preview_import("delays", predictions, labels=labels).labels_set_aside == 3
+    report = house.import_log("delays", predictions, labels=labels)
+    told = planted.told - 2
+    assert f"Labels: {told} told, 3 set aside in {tmp_path / 'ergebnisse.bad-rows.csv'}" in report.sentence
+    aside = pl.read_csv(report.labels.bad_rows, infer_schema=False)
+    assert dict(aside.select("bad_line", "bad_reasons").rows()) == {
+        "3": "Ergebnis: 'vielleicht' is not a class (they are: pünktlich, spät)",
+        "5": "it names neither an id nor a whole key",
+        str(len(lines) + 1): "the line has too few or too many fields",
+    }
+    mended = tmp_path / "mended.csv"
+    aside.head(1).with_columns(pl.lit("spät").alias("Ergebnis")).write_csv(mended)
+    again = house.import_log("delays", predictions, labels=mended)
+    assert (again.rows.imported, again.labels.told, again.labels.matched) == (0, 1, 1)
+
+
+def test_a_model_without_any_label(house: House, tmp_path: Path) -> None:
+    planted = foreign_log(1500)
+    predictions, _ = planted.write(tmp_path)
+    report = house.import_log("delays", predictions, classes=("pünktlich", "spät"))
+    assert "the earliest 500 rows of export 2026.csv of which none has a label yet" in report.registered
+    delays = house["delays"]
+    assert delays.signature.target.classes == ("pünktlich", "spät")
+    drift = delays.history.drift(ALL)
+    assert [feature.psi is None for feature in drift.features] == [False] * 4
+    said = delays.history.performance(ALL)
+    assert (said.rows, said.labelled) == (1500, 0)
+    assert said.metrics["roc_auc"].reason == "no labels yet"
+    assert {(v.version, v.artifact_sha256) for v in delays.versions} == {(1, None), (2, None)}
+    assert delays.champion.version == 2
+
+
+def test_the_champion_is_the_version_that_answered_last(house: House, tmp_path: Path) -> None:
+    predictions, _ = foreign_log(1000).write(tmp_path)
+    lines = predictions.read_text("cp1252").splitlines()
+    newer, older = tmp_path / "newer.csv", tmp_path / "older.csv"
+    for file, part in ((newer, lines[501:]), (older, lines[1:501])):
+        file.write_text("\n".join([lines[0], *part]) + "\n", encoding="cp1252")
+    house.import_log("delays", newer)
+    assert [v.version for v in house["delays"].versions] == [2]
+    house.import_log("delays", older)
+    assert house["delays"].champion.version == 2
+    assert sorted(v.version for v in house["delays"].versions) == [1, 2]
+
+
+def test_the_reference_of_a_large_file_is_spread_over_weeks(house: House) -> None:
+    start, rows = parse_time("2026-01-01T00:00:00Z"), 90_000
+    frame = pl.DataFrame(
+        {
+            "ts": pl.Series([start + timedelta(minutes=i) for i in range(rows)]),
+            "x": [float(i) for i in range(rows)],
+            "score": [i % 10 / 10 for i in range(rows)],
+            "label": [int(i % 10 > 4) if i % 2 else None for i in range(rows)],
+        }
+    )
+    report = house.import_log("m", frame.sample(fraction=1, shuffle=True, seed=3))
+    assert "15,000 rows" in report.registered or "of the earliest" in report.registered
+    profile = house["m"].profile
+    assert profile.features["x"].high == pytest.approx(30_000, abs=5)
+    assert profile.features["x"].low == pytest.approx(0, abs=5)
+    assert profile.window.end - profile.window.start == pytest.approx(
+        timedelta(minutes=30_000), abs=timedelta(minutes=9)
+    )
 
 
 def test_what_cannot_be_decided_is_asked(house: House, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ CHILD = """
 import os, signal, sys
 from pilothouse.ops.imports import sources
 sources.CHUNK_ROWS = 100
+from pilothouse.data.log import bulk
+bulk.BLOCK_ROWS = 100
 from pilothouse.ops.house import House
 from pilothouse.ops.imports.entry import order_of
 from pilothouse.ops.imports.run import run_import

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 from tests.support.dashboard import dashboard_of, open_page, words
-from tests.support.foreign_log import nasty_log
+from tests.support.foreign_log import foreign_log, nasty_log
 from tests.support.processes import wait_until
 
+from pilothouse.app import intake
 from pilothouse.app.house import House
 from pilothouse.data.errors import UnreadableSource
+from pilothouse.data.windows import utc_now
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.imports.uploads import MAX_BYTES, Uploads
 
@@ -29,14 +33,11 @@ def test_from_a_file_to_the_models_page(workspace: Workspace, tmp_path: Path) ->
     app = open_page("intake")
     assert not app.exception
     assert "its log of predictions is enough" in words(app)
-    app.file_uploader(key="predictions-file").set_value((predictions.name, predictions.read_bytes(), "text/csv"))
     app.file_uploader(key="labels-file").set_value((labels.name, labels.read_bytes(), "text/csv"))
-    app.text_input(key="import-name").set_value("delays")
-    app.run()
-    app.button(key="look").click().run()
-    assert not app.exception
+    upload(app, predictions.read_bytes(), predictions.name, "delays")
     assert "293 can be imported and 9 would be set aside" in words(app)
     assert "is not a number" in words(app)
+    assert app.button(key="import").label == "Import 302 rows into delays"
     app.button(key="import").click().run()
     assert not app.exception
     house = House.open(workspace.root)
@@ -47,6 +48,47 @@ def test_from_a_file_to_the_models_page(workspace: Workspace, tmp_path: Path) ->
     assert f"{planted.good} imported into delays" in words(done)
     assert house["delays"].prediction_log.count() == planted.good
     house.close()
+
+
+def upload(app: AppTest, content: bytes, name: str, model: str) -> None:
+    app.file_uploader(key="predictions-file").set_value((name, content, "text/csv"))
+    app.text_input(key="import-name").set_value(model)
+    app.run()
+    app.button(key="look").click().run()
+    assert not app.exception
+
+
+def test_what_is_ambiguous_is_asked_on_the_page(workspace: Workspace) -> None:
+    rows = [f"2026-01-{1 + i % 28:02d},2026-02-{1 + i % 28:02d},{i},{i / 100:.2f}" for i in range(90)]
+    app = open_page("intake")
+    upload(app, ("created,shipped,weight,score\n" + "\n".join(rows)).encode(), "two.csv", "parcels")
+    assert "at could be &#x27;created&#x27; or &#x27;shipped&#x27;" in words(app)
+    assert all(button.key != "import" for button in app.button)
+    found = app.session_state["intake"]
+    answered = intake.changes(found["mapping"], found["mapping"] | {"ours": ["at", *found["mapping"]["ours"][1:]]})
+    assert answered == {"created": ["at"]}
+    state = Uploads(workspace).look(found["number"], "parcels", intake.corrections(answered), "two.csv")
+    assert state.found["sentence"].startswith("two.csv would register parcels (binary). Of the first 90 rows of 90, 90")
+
+
+def test_an_import_is_stopped_and_gone_on_with(workspace: Workspace, tmp_path: Path) -> None:
+    uploads, planted = Uploads(workspace), foreign_log(3000)
+    predictions, labels = planted.write(tmp_path)
+    number = uploads.keep(predictions.read_bytes(), predictions.name, (labels.read_bytes(), labels.name))
+    uploads.begin(number, "delays", {}, "export.csv", 3000)
+    app = open_page("intake", **{"import": number, "into": "delays"})
+    app.button(key="stop-import").click().run()
+    wait_until(lambda: uploads.state(number).state != "running", 60)
+    assert "broken off" in uploads.state(number).error or "stopped" in uploads.state(number).error
+    uploads.begin(number, "delays", {}, "export.csv", 3000)
+    wait_until(lambda: uploads.state(number).state == "done", 60)
+    assert "Read 3,000 rows of export.csv: 3,000 imported into delays" in uploads.state(number).found["sentence"]
+    folder = workspace.run / "uploads" / number
+    assert not (folder / "predictions.csv").exists()
+    uploads.clean(utc_now() + timedelta(hours=23))
+    assert folder.exists()
+    uploads.clean(utc_now() + timedelta(hours=25))
+    assert not folder.exists()
 
 
 def test_what_is_no_log_is_refused_with_a_reason(workspace: Workspace) -> None:

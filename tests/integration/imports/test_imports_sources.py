@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
+import psycopg
 import pytest
+from tests.support.postgres import PASSWORD, Postgres
 
 from pilothouse.app.house import House
 from pilothouse.data.errors import UnreadableSource
@@ -101,6 +104,33 @@ def duckdb_url(folder: Path) -> str:
         database.register("frame", FRAME.to_arrow())
         database.execute("CREATE TABLE log AS SELECT * FROM frame")
     return f"duckdb:///{folder / 'log.duckdb'}"
+
+
+def test_the_result_of_a_query_on_postgresql(house: House, postgres: Postgres) -> None:
+    url = postgres.new_database()
+    with psycopg.connect(url, autocommit=True) as database, database.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE log (request_id text, event_time timestamptz, weight numeric, colour text, score float8, label int)"
+        )
+        cursor.execute("CREATE SEQUENCE counter")
+        with cursor.copy("COPY log FROM STDIN") as copy:
+            for row in PLAIN.rows():
+                copy.write_row(row)
+    report = house.import_log("parcels", url, query="SELECT * FROM log")
+    assert (report.rows.imported, report.labels.matched) == (ROWS, ROWS)
+    assert "***@127.0.0.1" in report.sentence
+    assert PASSWORD not in report.sentence
+    check(house)
+    with pytest.raises(UnreadableSource, match=r"\*\*\*@127.0.0.1"):
+        house.import_log("parcels", url, query="DELETE FROM log RETURNING *")
+    with pytest.raises(UnreadableSource, match="read-only transaction"):
+        house.import_log("parcels", url, query="SELECT nextval('counter')")
+
+
+def test_postgresql_without_its_driver(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UnreadableSource, match=r"reading it needs psycopg.*pip install 'pilothouse\[postgres\]'"):
+        house.import_log("parcels", "postgresql://somebody@127.0.0.1/log", query="SELECT 1")
 
 
 @pytest.mark.parametrize("url_of", [sqlite_url, duckdb_url])

@@ -236,3 +236,15 @@ def test_only_what_is_out_of_use_and_old_is_deleted(tmp_path: Path) -> None:
     assert total(table(tmp_path)) == 6
     assert not entry(folder, 3).exists()
     assert verify_table(folder) == []
+
+
+def test_a_damaged_checksum_neither_refuses_a_whole_entry_nor_hides_that_a_torn_one_was_durable(tmp_path: Path) -> None:
+    folder = filled(tmp_path)
+    check = folder.path / "_checks" / entry(folder, 3).name
+    flip(check, 10)
+    assert total(table(tmp_path)) == 3
+    flip(check, 10)
+    content = entry(folder, 3).read_bytes()
+    entry(folder, 3).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DamagedFile, match="the log entry is torn"):
+        table(tmp_path).files()

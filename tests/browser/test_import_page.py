@@ -1,0 +1,101 @@
+"""Somebody brings a log of her own to the dashboard: the file, one correction, the import, and the model's page."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.browser.test_a_person import ARGUMENTS, CHROMIUM, open_page, settle
+from tests.support.foreign_log import ForeignLog, nasty_log
+from tests.support.running import running
+
+from pilothouse.app.house import House
+from pilothouse.data.signature import Kind
+from pilothouse.data.workspace import Workspace
+
+pytestmark = pytest.mark.browser
+ROW_HEIGHT = 31.1
+SIZE = "Größe"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, headless=True)
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_from_a_file_of_somebody_elses_to_the_models_page(tmp_path: Path, browser: Browser, scheme: str) -> None:
+    folder = Path(os.environ.get("PICTURES", tmp_path / "pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    planted = nasty_log()
+    files = planted.write(tmp_path)
+    workspace = Workspace.create(tmp_path / "house").root
+    with running(["up", "--workspace", str(workspace)]) as house_runs:
+        page = browser.new_page(viewport={"width": 1440, "height": 1400}, color_scheme=scheme)
+
+        def picture(name: str) -> None:
+            page.screenshot(path=folder / f"import_{name}_{scheme}.png", full_page=True)
+
+        open_page(page, f"{house_runs.dashboard}/intake")
+        picture("empty")
+        give_files(page, files)
+        picture("mapping")
+        correct(page, row=4, to="context")
+        picture("corrected")
+        page.get_by_role("button", name="Import 902 rows into delays").click()
+        page.wait_for_timeout(700)
+        picture("progress")
+        expect(page.get_by_text(f"{planted.good} imported into delays")).to_be_visible(timeout=120_000)
+        settle(page)
+        picture("result")
+        page.get_by_role("button", name="Go to delays").click()
+        settle(page)
+        expect(page.get_by_text(re.compile(r"Data to 1\d Feb 2026")).first).to_be_visible()
+        picture("model")
+        page.close()
+    check(workspace, planted)
+
+
+def give_files(page: Page, files: tuple[Path, Path]) -> None:
+    for place, file in enumerate(files):
+        page.locator("input[type=file]").nth(place).set_input_files(file)
+        expect(page.get_by_text(file.name)).to_be_visible()
+        settle(page)
+    page.get_by_label("Model", exact=True).last.fill("delays")
+    page.keyboard.press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Look at the file").click()
+    expect(page.get_by_text("893 can be imported and 9 would be set aside")).to_be_visible(timeout=60_000)
+    settle(page)
+
+
+def correct(page: Page, *, row: int, to: str) -> None:
+    """Write into the second cell of a row of the mapping, as a person does: it is drawn on a canvas."""
+    table = page.get_by_test_id("stDataFrame").first
+    expect(table.get_by_role("columnheader", name="is our", include_hidden=True)).to_be_attached()
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 0.3, box["y"] + ROW_HEIGHT * (row + 1.5))
+    page.keyboard.press("Enter")
+    editor = page.locator("#portal textarea, #portal input").first
+    editor.fill(to)
+    editor.press("Enter")
+    page.get_by_role("button", name="Read again").click()
+    expect(page.get_by_role("button", name="Read again")).to_have_count(0, timeout=60_000)
+    settle(page)
+
+
+def check(workspace: Path, planted: ForeignLog) -> None:
+    house = House.open(workspace)
+    delays = house["delays"]
+    assert delays.prediction_log.count() == planted.good
+    assert [(c.name, c.kind) for c in delays.signature.context] == [(SIZE, Kind.NUMBER)]
+    house.close()
