@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,7 @@ from pilothouse.data.workspace import Workspace
 from pilothouse.ops.actors import Actor, local_operator
 from pilothouse.ops.frames import as_polars
 from pilothouse.ops.model import ModelHandle
-from pilothouse.ops.references import Terms
+from pilothouse.ops.references import USUAL, Terms
 from pilothouse.ops.registry import Registry
 from pilothouse.ops.releases.switch import Releases
 
@@ -255,7 +255,7 @@ class House:
 
 
 def _with_terms(options: dict[str, Any]) -> dict[str, Any]:
-    """`options` with those that are fields of Terms gathered under `terms`."""
+    """`options` with those that are fields of Terms put into its `terms`."""
     names = {f.name for f in fields(Terms)} & set(options)
     rest = {name: value for name, value in options.items() if name not in names}
-    return rest | {"terms": Terms(**{name: options[name] for name in names})}
+    return rest | {"terms": replace(options.get("terms", USUAL), **{name: options[name] for name in names})}

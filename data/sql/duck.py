@@ -46,6 +46,8 @@ def _open(folders: tuple[str, ...]) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
+            # A database that stays open would otherwise hold on to every file that it has ever read.
+            "enable_external_file_cache": "false",
         },
     )
     database.execute("SET GLOBAL TimeZone = 'UTC'")

@@ -21,7 +21,6 @@ from pilothouse.data.store import write_durably
 from pilothouse.data.windows import Window
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.house import DEMO_FILE, House
-from pilothouse.ops.references import Terms
 
 MODEL = "flights"
 DEFAULT_UNTIL = date(2013, 9, 24)
@@ -116,7 +115,7 @@ def _register(house: House, pipeline: Any, frame: pl.DataFrame, standpoint: Stan
         trusted=TRUSTED,
         reference_window=_shifted_window(REFERENCE_WEEKS, standpoint),
         trained=_shifted_window(TRAINED_WEEKS, standpoint),
-        terms=Terms(label_policy=LabelPolicy(horizon=timedelta(days=1))),
+        label_policy=LabelPolicy(horizon=timedelta(days=1)),
     )
     then.close()
 

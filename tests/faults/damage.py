@@ -31,6 +31,7 @@ from tests.faults.campaign import Outcome, processes
 from tests.faults.life import MODEL, NOON, POLICY, SETTINGS, SIGNATURE, Life, fold_log, profile
 
 TIMES = {"small": 20, "full": 1000}
+CONTROLS = {"small": 40, "full": 1000}
 EVERYTHING = Window(NOON - timedelta(days=10), NOON + timedelta(days=10))
 KINDS: dict[str, Callable[[Path], bool]] = {
     "data file": lambda path: path.suffix == ".parquet" and "day=" in str(path),
@@ -58,7 +59,10 @@ def run(size: str) -> list[Outcome]:
         workspace = lived(Path(folder) / "workspace")
         truths = answers_before_and_after(workspace)
         with ProcessPoolExecutor(2, mp_context=processes()) as pool:
-            return [campaign(pool, workspace, truths, TIMES[size], checked=checked) for checked in (True, False)]
+            return [
+                campaign(pool, workspace, truths, times[size], checked=checked)
+                for times, checked in ((TIMES, True), (CONTROLS, False))
+            ]
 
 
 def campaign(pool: Executor, workspace: Workspace, truths: Truths, times: int, *, checked: bool) -> Outcome:
@@ -96,13 +100,16 @@ def silently_wrong(root: Path, truths: Truths, number: int, *, checked: bool) ->
     dice = random.Random(number)
     with tempfile.TemporaryDirectory(prefix="damage-") as folder, nullcontext() if checked else unchecked():
         workspace = Workspace.open(shutil.copytree(root, Path(folder) / "workspace"))
-        done = hurt(workspace, dice)
+        # Without checks the Parquet files show it soonest; of the other kinds most are whole or broken, not wrong.
+        done = hurt(workspace, dice, KINDS if checked else {"data file": KINDS["data file"]})
         for truth, (when, act) in zip(truths, _MOMENTS.items(), strict=True):
             try:
                 act(workspace)
                 found = answers(workspace)
-            except Exception:
-                # Whatever is raised is no answer.
+            except BaseException as error:
+                # Whatever is raised is no answer. A library that panics raises what no other exception is.
+                if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                    raise
                 continue
             if not _same(found, truth) and not _named(workspace):
                 return f"number {number}: {done}{when}"
@@ -118,10 +125,10 @@ def _worked_on(workspace: Workspace) -> None:
 _MOMENTS: dict[str, Callable[[Workspace], None]] = {"": lambda _: None, ", after a seal and a fold": _worked_on}
 
 
-def hurt(workspace: Workspace, dice: random.Random) -> str:
+def hurt(workspace: Workspace, dice: random.Random, chosen_from: dict[str, Callable[[Path], bool]]) -> str:
     """Something done to one file; every kind of file as often."""
     files = sorted(path for path in workspace.root.rglob("*") if path.is_file() and path.stat().st_size)
-    kinds = {name: [path for path in files if chosen(path)] for name, chosen in KINDS.items()}
+    kinds = {name: [path for path in files if chosen(path)] for name, chosen in chosen_from.items()}
     name = dice.choice([name for name, members in kinds.items() if members])
     path = dice.choice(kinds[name])
     [harm] = dice.choices(list(HARMS), list(HARMS.values()))

@@ -21,12 +21,12 @@ from pilothouse.data.rollups.store import rollup_folder
 from pilothouse.ops.house import House
 from tests.faults.campaign import Outcome
 from tests.faults.load import Load
+from tests.faults.recount import changed_cells
 from tests.support.processes import running_service, running_worker, wait_until
 from tests.support.small import MODEL, make_small
 
 SEAL_POINTS = ("seal:read", "seal:committed", "seal:appended", "seal:forgotten", "seal:labels-appended")
 FOLD_POINTS = ("fold:computed", "fold:appended")
-_SUM = ("n", "s", "s2")
 
 
 Cause = Callable[[House, str, int], int]
@@ -75,22 +75,12 @@ def count(name: str, tried: int, house: House, load: Load) -> Outcome:
 
 def wrong_cells(house: House) -> int:
     """How many cells of the day roll-ups differ between what was folded bit by bit and one recount of the log."""
-    before = day_cells(house)
     handle = house[MODEL]
-    rebuild(house.workspace, MODEL, handle.signature, handle.profile, handle.label_policy, house.settings)
-    after = day_cells(house)
-    keys = [c for c in before.columns if c not in _SUM]
-    both = before.join(after, on=keys, how="full", suffix="_again", nulls_equal=True)
-    differs = pl.any_horizontal((pl.col(c).fill_null(0) - pl.col(f"{c}_again").fill_null(0)).abs() > 1e-6 for c in _SUM)
-    return both.filter(differs).height
-
-
-def day_cells(house: House) -> pl.DataFrame:
-    """Day roll-ups added up, cells of nothing left out."""
-    frame = pl.read_parquet(rollup_folder(house.workspace, MODEL).files(), hive_partitioning=True)
-    days = frame.filter(pl.col("tier") == "day").drop("period")
-    keys = [c for c in days.columns if c not in _SUM]
-    return days.group_by(keys).agg(pl.col(_SUM).sum()).filter(pl.col("n") != 0)
+    return changed_cells(
+        rollup_folder(house.workspace, MODEL),
+        lambda: rebuild(house.workspace, MODEL, handle.signature, handle.profile, handle.label_policy, house.settings),
+        within=1e-6,
+    )
 
 
 def kill_service_workers(url: str, times: int) -> int:

@@ -73,15 +73,15 @@ def wrong_cells(workspace: Workspace, reference: Profile) -> int:
     )
 
 
-def changed_cells(rollups: DeltaFolder, rebuild: Callable[[], object]) -> int:
-    """How many cells of the day roll-ups differ after `rebuild` has counted the log anew."""
+def changed_cells(rollups: DeltaFolder, rebuild: Callable[[], object], *, within: float = 1e-12) -> int:
+    """How many cells of the day roll-ups differ by more than `within` after `rebuild` has counted the log anew."""
     before = day_cells(rollups)
     rebuild()
     after = day_cells(rollups)
     keys = [c for c in before.columns if c not in SUMS]
     both = before.join(after, on=keys, how="full", suffix="_again", nulls_equal=True)
     differs = pl.any_horizontal(
-        (pl.col(c).fill_null(0) - pl.col(f"{c}_again").fill_null(0)).abs() > 1e-12 for c in SUMS
+        (pl.col(c).fill_null(0) - pl.col(f"{c}_again").fill_null(0)).abs() > within for c in SUMS
     )
     return both.filter(differs).height
 

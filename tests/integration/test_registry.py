@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from tests.support.small import MODEL, make_small, planted
 
 from pilothouse.data.errors import AlreadyExists, BadArtifact, BadData
+from pilothouse.data.policies import LabelPolicy
 from pilothouse.ops import artifacts
 from pilothouse.ops.house import House
+from pilothouse.ops.references import Terms
 
 
 @pytest.fixture
@@ -60,4 +63,15 @@ def test_a_taken_name_and_strange_classes_leave_nothing_behind(house: House) -> 
     with pytest.raises(BadData, match="The model knows the classes 0, 1; 'failed' has 'no', 'yes' in the reference"):
         house.register("others", model, reference=worded, target="failed", trusted=("numpy.dtype",))
     assert sorted((house.workspace.root / "references").rglob("*")) == before
+    house.close()
+
+
+def test_what_is_agreed_on_may_be_given_by_name_or_as_terms(tmp_path: Path) -> None:
+    house = make_small(tmp_path / "ws")
+    week = LabelPolicy(horizon=timedelta(days=2))
+    rows = planted(200, seed=5)
+    house.monitor("named", reference=rows, target="failed", label_policy=week, segments=("purpose",))
+    house.monitor("told", reference=rows, target="failed", terms=Terms(label_policy=week), segments=("purpose",))
+    for name in ("named", "told"):
+        assert (house[name].label_policy, house[name].row.segments) == (week, ("purpose",))
     house.close()
