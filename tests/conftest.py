@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,14 @@ def pytest_configure() -> None:
     for name in [n for n in os.environ if n.startswith(("PILOTHOUSE_", "STREAMLIT_", "BENTOML_"))]:
         del os.environ[name]
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+
+
+@pytest.fixture(autouse=True)
+def own_main_module() -> Iterator[None]:
+    """Streamlit's test harness leaves the page it has run as `__main__`, which every child process would run again."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 def build_demo(folder: Path, until: date) -> Path:

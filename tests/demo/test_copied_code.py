@@ -16,7 +16,7 @@ from pilothouse.app.panel import Panel
 Seen = dict[str, tuple[Panel, str]]
 MODEL_PAGE = (
     "flights-roc_auc-trend", "flights-log_loss-trend", "flights-calibration", "flights-drift-map", "flights-distribution",
-    "flights-drift", "flights-traffic", "flights-latency", "flights-coverage",
+    "flights-drift", "flights-traffic", "flights-latency", "flights-coverage", "flights-segments",
 )  # fmt: skip
 
 
@@ -90,9 +90,15 @@ def features(panel: Panel, answer: Any) -> None:
     assert answer.panels[0].answer == panel.answer
 
 
+def segments(panel: Panel, found: Any) -> None:
+    names = panel.rows.columns[4:]
+    got = [(s.value, s.rows, s.labelled, s.coverage, *(s.metrics[n].value for n in names)) for s in found.segments]
+    same(got, panel.rows.rows)
+
+
 CHECKS: dict[str, Callable[[Panel, Any], None]] = {
     "flights-drift-map": drift_map, "flights-distribution": shape, "flights-drift": features,
-    "flights-traffic": traffic, "flights-latency": traffic,
+    "flights-traffic": traffic, "flights-latency": traffic, "flights-segments": segments,
 }  # fmt: skip
 
 
