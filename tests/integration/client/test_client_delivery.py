@@ -44,10 +44,11 @@ client.log({"n": 0}, 0, id="before")
 child = os.fork()
 if child == 0:
     client.log({"n": 1}, 0, id="child")
-    client.close()
+    client.close(20)
     os._exit(0)
 client.log({"n": 2}, 0, id="parent")
 os.waitpid(child, 0)
+client.close(20)
 """
 
 
@@ -140,5 +141,5 @@ def test_a_fork_sends_its_own_rows_and_leaves_the_parent_s_to_the_parent(tmp_pat
         stack.callback(thread.join)
         stack.callback(server.shutdown)
         url = f"http://127.0.0.1:{server.server_port}"
-        subprocess.run([sys.executable, "-c", FORKS, url, str(tmp_path)], check=True, timeout=30)
+        subprocess.run([sys.executable, "-c", FORKS, url, str(tmp_path)], check=True, timeout=60)
     assert sorted(ids) == ["before", "child", "parent"]
