@@ -7,7 +7,7 @@ disk from what was written, `quarantine.py` remembers what was found damaged, `m
 from pilothouse.data.delta.checks import Damage, unchecked
 from pilothouse.data.delta.folder import DeltaFolder
 from pilothouse.data.delta.journal import KEPT_HOURS, REOPEN_EVERY
-from pilothouse.data.delta.merging import purge, verify_table
+from pilothouse.data.delta.merging import exchange, purge, rows_in, verify_table
 from pilothouse.data.delta.quarantine import damages, forget
 
 __all__ = [
@@ -16,8 +16,10 @@ __all__ = [
     "Damage",
     "DeltaFolder",
     "damages",
+    "exchange",
     "forget",
     "purge",
+    "rows_in",
     "unchecked",
     "verify_table",
 ]

@@ -32,7 +32,7 @@ def merge(folder: DeltaFolder, partitions: Collection[str] | None = None) -> int
     fewer = 0
     for group in _groups(folder.files(check=False), folder, partitions):
         merged = _merged(folder, folder.checked(group))
-        _replace(folder, merged, group)
+        exchange(folder, [merged], group)
         fewer += len(group) - 1
     return fewer
 
@@ -70,7 +70,7 @@ def verify_table(folder: DeltaFolder, files: Collection[str] | None = None) -> l
     a few files a call. Damage is noted in the table's quarantine, and the note of a file that is whole again is dropped.
     """
     asked = folder.files(check=False) if files is None else sorted(files)
-    rows = _rows_by_path(folder)
+    rows = rows_in(folder)
     found = checks.damaged(folder.path, asked, again=True)
     whole = [path for path in asked if path not in {str(folder.path / d.file) for d in found}]
     found += [d for path in whole if (d := _miscounted(folder.path, path, rows.get(path))) is not None]
@@ -124,7 +124,7 @@ def _merged(folder: DeltaFolder, paths: Sequence[str]) -> DataFile:
 
 
 def _rows(folder: DeltaFolder, paths: Sequence[str]) -> int:
-    known = _rows_by_path(folder)
+    known = rows_in(folder)
     return sum(known[path] for path in paths)
 
 
@@ -151,15 +151,18 @@ def _fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table([column.cast(f.type) for column, f in zip(columns, schema, strict=True)], schema=schema)
 
 
-def _replace(folder: DeltaFolder, merged: DataFile, group: Sequence[str]) -> None:
-    """Commit, again when only rows came in between: what was merged is still what it was."""
+def exchange(folder: DeltaFolder, added: Sequence[DataFile], removed: Sequence[str]) -> None:
+    """Put files that stand on disk in the place of others, in a commit that brings no new rows: `added` passes over it.
+
+    Commits again when only rows came in between. Raises CommitConflict when somebody else has replaced one of `removed`.
+    """
     for attempt in range(_ATTEMPTS):
         try:
-            folder.commit_files([merged], group, {}, data_change=False)
+            folder.commit_files(added, removed, {}, data_change=False)
             return
         except CommitConflict:
             folder.refresh()
-            if attempt == _ATTEMPTS - 1 or not set(group) <= set(folder.files(check=False)):
+            if attempt == _ATTEMPTS - 1 or not set(removed) <= set(folder.files(check=False)):
                 raise
 
 
@@ -192,7 +195,8 @@ def _checkpoint(folder: DeltaFolder) -> None:
         folder.journal.keep_checkpoint(version)
 
 
-def _rows_by_path(folder: DeltaFolder) -> dict[str, int]:
+def rows_in(folder: DeltaFolder) -> dict[str, int]:
+    """Rows of each data file, by its path, as the table's log has them; reads no file."""
     handle: Any = folder.table()
     if handle is None:
         return {}

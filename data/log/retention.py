@@ -18,10 +18,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.delta import DeltaFolder, exchange, rows_in
 from pilothouse.data.delta.files import write_files
 from pilothouse.data.log.reader import PredictionLog
-from pilothouse.data.log.rewrite import ModelLog, Rewritten, exchange, read_file, rewrite, rows_in
+from pilothouse.data.log.rewrite import ModelLog, Rewritten, read_file, rewrite
 from pilothouse.data.log.schema import Role, Status, label_schema
 from pilothouse.data.policies import UNSHOWN, LabelPolicy, LogPolicy
 from pilothouse.data.rollups.gaps import first_whole_day, mark_raw_from

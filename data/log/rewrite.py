@@ -8,8 +8,8 @@ from datetime import date
 
 import pyarrow as pa
 
-from pilothouse.data.delta import DeltaFolder
-from pilothouse.data.delta.files import DataFile, write_files
+from pilothouse.data.delta import DeltaFolder, exchange
+from pilothouse.data.delta.files import write_files
 from pilothouse.data.errors import CommitConflict
 from pilothouse.data.log.tables import label_folder, prediction_folder
 from pilothouse.data.rollups.fold import fold
@@ -113,21 +113,6 @@ def rewrite(folder: DeltaFolder, paths: Sequence[str], change: Change, *, write:
     return done
 
 
-def exchange(folder: DeltaFolder, added: Sequence[DataFile], removed: Sequence[str]) -> None:
-    """Commit, again when only rows came in between. The fold passes over `added`, whose rows it has counted before.
-
-    Raises CommitConflict when somebody else has replaced one of `removed`.
-    """
-    for attempt in range(_ATTEMPTS):
-        try:
-            folder.commit_files(added, removed, {}, data_change=False)
-            return
-        except CommitConflict:
-            folder.refresh()
-            if attempt == _ATTEMPTS - 1 or not set(removed) <= set(folder.files(check=False)):
-                raise
-
-
 def read_file(folder: DeltaFolder, path: str) -> pa.Table:
     """All rows of a data file in the table's columns, the partition's too; a column that it lacks is null."""
     import pyarrow.parquet as pq
@@ -138,13 +123,3 @@ def read_file(folder: DeltaFolder, path: str) -> pa.Table:
     known = {name: rows[name] for name in rows.schema.names} | {"day": pa.repeat(day, rows.num_rows)}
     columns = [known.get(f.name, pa.nulls(rows.num_rows, f.type)) for f in schema]
     return pa.table([c.cast(f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-
-
-def rows_in(folder: DeltaFolder) -> dict[str, int]:
-    """Rows of each data file, by its path, as the table's log has them; reads no file."""
-    handle = folder.table()
-    if handle is None:
-        return {}
-    listed = pa.table(handle.get_add_actions(flatten=True))
-    paths = [str(folder.path / path) for path in listed["path"].to_pylist()]
-    return dict(zip(paths, listed["num_records"].to_pylist(), strict=True))

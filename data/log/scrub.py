@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from pilothouse.data.delta import DeltaFolder, damages, forget, verify_table
+from pilothouse.data.delta import DeltaFolder, damages, forget, rows_in, verify_table
 from pilothouse.data.errors import NothingDamaged
-from pilothouse.data.log.rewrite import rows_in
 from pilothouse.data.log.tables import label_folder, prediction_folder
 from pilothouse.data.rollups.gaps import mark_gaps
 from pilothouse.data.rollups.store import rollup_folder

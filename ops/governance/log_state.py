@@ -7,9 +7,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pilothouse.data.delta import rows_in
 from pilothouse.data.history.results import Watermark
 from pilothouse.data.log.pending import SetAside, pending
-from pilothouse.data.log.rewrite import rows_in
 from pilothouse.data.log.scrub import DamagedPart, known_damage, last_scrub, tables_of
 from pilothouse.data.log.spool import EntryKind
 from pilothouse.data.rollups.gaps import raw_from
