@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -20,11 +21,15 @@ from pilothouse.data.history.results import Drift, Performance
 from pilothouse.data.state import catalog
 from pilothouse.data.windows import Window
 from pilothouse.ops import house as ops
+from pilothouse.ops.figures import recount_day
+from pilothouse.ops.governance.columns import allow_unmasking
 from pilothouse.ops.model import ModelHandle
 from pilothouse.ops.reports.report import EvidentlyReport
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pilothouse.data.rollups.recount import RecountReport
 
 _FRAME_HEIGHT_PX = 700
 
@@ -144,6 +149,15 @@ class Model(ModelHandle):
         points = self.history.performance_trend(chosen, STEPS[view.every])
         panels = (performances.metric_trend(points, "roc_auc", view), performances.said_and_happened(points, view))
         return self._answer(found, rows_of(found), panels, window)
+
+    def recount(self, day: date | None = None) -> RecountReport:
+        """Compare a day's roll-ups with its rows, by default the newest whole day's. Raises EmptyWindow, StoreBusy."""
+        return recount_day(self, day)
+
+    def unmask(self, *, reason: str) -> None:
+        """Write down that sensitive and masked values are about to be shown, and why. Raises NotAllowed, NoReason."""
+        house = self.house
+        allow_unmasking(house.state, house.actor, self.name, self.row.classes, reason, house.clock)
 
     def report(self, window: str | Window = "14d") -> ReportAnswer:  # type: ignore[override]
         """Evidently's full report of the window against the reference, made in a child process."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pilothouse.app import ranges
 from pilothouse.app.faces import HouseFace, ModelFace
 from pilothouse.data.windows import Window, utc_now
 
+_SEEN_FOR = timedelta(minutes=15)
 _PAGES = Path(__file__).resolve().parent.parent / "pages"
 
 
@@ -110,6 +111,23 @@ def follow() -> None:
     if place:
         # An empty mapping, not nothing: without one Streamlit clears the URL, and refuses to where widgets are bound to it.
         st.switch_page(page(place), query_params={})
+
+
+def show_hidden(face: ModelFace, reason: str) -> None:
+    """Show the model's hidden values to this browser session for a while. Raises NotAllowed, NoReason."""
+    face.unmask(reason=reason)
+    st.session_state["unmasked"] = (face.name, now() + _SEEN_FOR)
+
+
+def hidden_shown_until(model: str) -> datetime | None:
+    """Until when this browser session sees the model's hidden values; None when it does not."""
+    of, until = st.session_state.get("unmasked", ("", now()))
+    return until if of == model and until > now() else None
+
+
+def hide_again() -> None:
+    """Hide what `show_hidden` has shown. For callbacks."""
+    st.session_state.pop("unmasked", None)
 
 
 def flash(text: str, icon: str = ":material/check:") -> None:

@@ -143,7 +143,11 @@ def attempt(ask: Callable[[], Answer]) -> Answer | None:
 
 def refusal(error: PilothouseError, words: str = "Not done") -> None:
     """An error of ours: a sentence with what was got, what is allowed and what to do, shown as it is."""
-    st.html(markup.tag("p", markup.join([markup.badge(f"● {words}", "critical"), " ", markup.prose(str(error))])))
+    problem(str(error), words)
+
+
+def problem(sentence: str, words: str) -> None:
+    st.html(markup.tag("p", markup.join([markup.badge(f"● {words}", "critical"), " ", markup.prose(sentence)])))
 
 
 def act(do: Callable[[], object], done: str, waiting: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -100,13 +101,26 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """The features of a model as `versions` take them, in the order they were fitted with."""
+
+    features: tuple[Feature, ...]
+    versions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """The features in the order the model was fitted with, the target, and what else is logged with each row."""
+    """The features in the order the model was fitted with, the target, and what else is logged with each row.
+
+    variants : none as long as all versions take the same features; else each version stands in one of them, and
+    `features` are those that came last, or of the version that `of_version` was asked for.
+    """
 
     features: tuple[Feature, ...]
     target: Target
     task: Task
     context: tuple[ContextColumn, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,9 +131,65 @@ class Signature:
         """Everything of the caller's own that a row of the log holds."""
         return (*self.features, *self.context)
 
+    @property
+    def logged(self) -> tuple[Feature | ContextColumn, ...]:
+        """What the log holds of the caller's own: the features of every variant, and the context."""
+        taken = [variant.features for variant in self.variants] or [self.features]
+        features = {feature.column: feature for features in taken for feature in features}
+        return (*features.values(), *self.context)
+
+    def shown(self) -> dict[str, str]:
+        """What people call each column of the log: a feature that is taken in another way now is told by its kind too.
+
+        >>> now, before = Feature(name="age", kind=Kind.CATEGORY, edition=2), Feature(name="age", kind=Kind.NUMBER)
+        >>> target = Target(name="late", kind=Kind.BOOLEAN)
+        >>> takes = (Variant(features=(before,), versions=(1,)), Variant(features=(now,), versions=(2,)))
+        >>> Signature(features=(now,), target=target, task=Task.BINARY, variants=takes).shown()
+        {'x_age': 'age (number)', 'x_age__2': 'age'}
+        """
+        own, times = {c.column for c in self.columns}, Counter(c.name for c in self.logged)
+        return {
+            c.column: c.name if c.column in own or times[c.name] == 1 else f"{c.name} ({c.kind})" for c in self.logged
+        }
+
     def stored_as(self, name: str) -> str | None:
-        """The log's column of a feature or context column, by the name that people give it; None for neither."""
-        return next((c.column for c in self.columns if c.name == name), None)
+        """The log's column of a feature or context column, by the name that `shown` gives it; None for neither."""
+        return next((column for column, shown in self.shown().items() if shown == name), None)
+
+    def own_name(self, shown: str) -> str:
+        """The name that a feature or context column has of its own, by the one that `shown` gives it."""
+        column = self.stored_as(shown)
+        return next((c.name for c in self.logged if c.column == column), shown)
+
+    def all_stored_as(self, name: str) -> tuple[str, ...]:
+        """Every column in which the log holds, or has held, the feature or context column called `name`."""
+        return tuple(c.column for c in self.logged if c.name == name)
+
+    def holds(self, column: str) -> bool:
+        """Whether rows by these features have a value of their own in a feature's column of the log."""
+        return any(feature.column == column for feature in self.features)
+
+    @property
+    def takers(self) -> tuple[int, ...] | None:
+        """The versions that take `features`; None where all do."""
+        return next((v.versions for v in self.variants if v.features == self.features), None)
+
+    def of_version(self, version: int) -> Signature:
+        """The same with the features as `version` takes them."""
+        taken = next((v.features for v in self.variants if version in v.versions), self.features)
+        return self if taken == self.features else replace(self, features=taken)
+
+    def with_version(self, version: int, features: tuple[Feature, ...], earlier: Sequence[int]) -> Signature:
+        """The signature of the model once `version`, which takes `features`, has followed the versions `earlier`."""
+        if not self.variants and features == self.features:
+            return self
+        variants = self.variants or (Variant(features=self.features, versions=tuple(earlier)),)
+        if all(v.features != features for v in variants):
+            return replace(
+                self, features=features, variants=(*variants, Variant(features=features, versions=(version,)))
+            )
+        joined = (replace(v, versions=(*v.versions, version)) if v.features == features else v for v in variants)
+        return replace(self, variants=tuple(joined))
 
     def to_json(self) -> dict[str, Any]:
         built: dict[str, Any] = msgspec.to_builtins(self)
@@ -134,16 +204,19 @@ def following(signature: Signature, logged: Signature) -> Signature:
     """`signature` as the log of a model that has logged by `logged` takes it.
 
     A feature whose values are stored otherwise than before gets a column of its own, so that the rows of both kinds
-    stay readable in one table; any other keeps the column it has.
+    stay readable in one table; one that returns to an earlier kind returns to its column.
     """
-    before = {feature.name: feature for feature in logged.features}
-    return replace(signature, features=tuple(_edition_after(f, before.get(f.name)) for f in signature.features))
+    held = [c for c in logged.logged if isinstance(c, Feature)]
+    return replace(signature, features=tuple(_in_log(feature, held) for feature in signature.features))
 
 
-def _edition_after(feature: Feature, before: Feature | None) -> Feature:
-    if before is None:
-        return feature
-    return replace(feature, edition=before.edition + (feature.arrow_type != before.arrow_type))
+def _in_log(feature: Feature, held: Sequence[Feature]) -> Feature:
+    before = [f for f in held if f.name == feature.name]
+    if same := next((f for f in before if f.arrow_type == feature.arrow_type), None):
+        return replace(feature, edition=same.edition)
+    taken = {f.column for f in held}
+    editions = (replace(feature, edition=edition) for edition in range(1, len(taken) + 2))
+    return next(f for f in editions if f.column not in taken)
 
 
 def _kind(name: str, column: pl.Series) -> Kind:

@@ -39,9 +39,9 @@ def rebuild_figures(handle: ModelHandle) -> FoldReport:
 def recount_day(handle: ModelHandle, day: date | None = None) -> RecountReport:
     """Compare one day's roll-ups with its rows; the newest whole day when none is named. Changes nothing.
 
-    Raises EmptyWindow when nothing has been counted, or nothing of that day.
+    What it finds is noted as the last recount. Raises EmptyWindow when nothing has been counted, or nothing of that day.
     """
-    from pilothouse.data.rollups.recount import counted_days, recount
+    from pilothouse.data.rollups.recount import counted_days, keep_recount, recount
 
     house, row = handle.house, handle.row
     if day is None:
@@ -50,4 +50,8 @@ def recount_day(handle: ModelHandle, day: date | None = None) -> RecountReport:
             raise EmptyWindow(f"The roll-ups of {row.name}", "Wait until the worker has folded its first rows.")
         day = days[-2:][0]
     with borrowed(house.state, house.clock, f"fold {row.name}"):
-        return recount(house.workspace, row.name, row.signature, handle.profile, row.label_policy, house.settings, day)
+        report = recount(
+            house.workspace, row.name, row.signature, handle.profile, row.label_policy, house.settings, day
+        )  # fmt: skip
+        keep_recount(house.workspace, row.name, report, house.clock())
+    return report

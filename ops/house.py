@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -125,6 +125,25 @@ class House:
         return self.registry.register_monitored(
             self.actor, name, reference=as_polars(reference), target=target, task=Task(task), **_with_terms(options)
         )
+
+    def add_version(
+        self, name: str, model: Any, *, reference: Any = None, trusted: Sequence[str] | None = None, note: str = ""
+    ) -> VersionRow:
+        """Register a fitted scikit-learn `model` as a challenger of the model `name`.
+
+        reference : a frame of labelled rows held out from training, for one that takes its features otherwise than the
+        champion. See `Registry.register_version`, also for what is raised.
+        """
+        rows = None if reference is None else as_polars(reference)
+        return self.registry.register_version(self.actor, name, model, reference=rows, trusted=trusted, note=note)
+
+    def add_watched_version(self, name: str, version: int, *, reference: Any = None, note: str = "") -> VersionRow:
+        """A further version of the model `name` that is served elsewhere, under the number it has there.
+
+        reference : as in `monitor`, for one that takes its features otherwise. See `Registry.add_monitored_version`.
+        """
+        rows = None if reference is None else as_polars(reference)
+        return self.registry.add_monitored_version(self.actor, name, version, reference=rows, note=note)
 
     def import_log(self, name: str, source: str | Path | Any, **options: Any) -> ImportReport:
         """Take somebody else's log of predictions into `name`, which is registered if it is not there.

@@ -383,7 +383,7 @@ class ModelHandle:
         """
         shown = reportable(self.signature, self.row.classes)
         names = {f.column: f.name for f in shown.features}
-        rows = self.prediction_log.labelled(window, columns=(*names, "score"))
+        rows = self.prediction_log.labelled(window, columns=(*names, "score"), versions=self.signature.takers)
         reference = Profile.load_sample(self._reference_folder).select(*names, "score", "label")
         return make_report(
             self.house.store, shown, window, rows.rename(names), reference.rename(names),

@@ -100,16 +100,32 @@ class ReferenceMaker:
 
         score : the model's scores of the rows it is given, or None where it has none.
         """
+        labelled = self._labelled(reference)
+        kept = self._kept(labelled, score)
+        profile_id = f"r{self.clock():%Y%m%d%H%M%S}"
+        made = Profile.make(kept, self._logged, profile_id, window)
+        return self._saved(replace(made, segments=self._segments(labelled)), kept)
+
+    def extend(
+        self, before: Profile, reference: pl.DataFrame, score: Callable[[pl.DataFrame], pl.Series | None]
+    ) -> Profile:
+        """`before` with the features that it lacks, from the labelled rows of `reference`; the rest of it stays."""
+        kept = self._kept(self._labelled(reference), score)
+        return self._saved(before.extended(kept, self._logged, f"r{self.clock():%Y%m%d%H%M%S%f}"), kept)
+
+    def _labelled(self, reference: pl.DataFrame) -> pl.DataFrame:
         labelled = reference.drop_nulls(self.signature.target.name)
-        if labelled.height == 0:
-            labelled = reference
+        return labelled if labelled.height else reference
+
+    def _kept(self, labelled: pl.DataFrame, score: Callable[[pl.DataFrame], pl.Series | None]) -> pl.DataFrame:
+        """What may be kept of the rows, and their scores."""
         rows = labelled.select(*self.signature.names, self.signature.target.name)
         scores = score(labelled)
-        door = Door.of(self.workspace, self.signature, self.terms.classes)
-        kept = door.frame(rows) if scores is None else door.frame(rows).with_columns(scores.alias("score"))
-        profile_id = f"r{self.clock():%Y%m%d%H%M%S}"
-        profile = replace(Profile.make(kept, self._logged, profile_id, window), segments=self._segments(labelled))
-        folder = self.workspace.reference(self.name, profile_id)
+        kept = Door.of(self.workspace, self.signature, self.terms.classes).frame(rows)
+        return kept if scores is None else kept.with_columns(scores.alias("score"))
+
+    def _saved(self, profile: Profile, kept: pl.DataFrame) -> Profile:
+        folder = self.workspace.reference(self.name, profile.profile_id)
         profile.save(folder)
         example = kept.select(self.signature.names).row(0, named=True)
         write_durably(folder / "example.json", json.dumps(example, default=str).encode())

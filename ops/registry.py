@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version as library_version
 from typing import Any
@@ -14,9 +14,10 @@ import polars as pl
 from sqlalchemy import Connection
 
 from pilothouse.data.epoch import publish_epoch
-from pilothouse.data.errors import BadData
+from pilothouse.data.errors import BadData, Unavailable
 from pilothouse.data.names import checked_name
-from pilothouse.data.signature import Signature, Task, Value, infer_signature
+from pilothouse.data.rollups.profile import Profile
+from pilothouse.data.signature import Signature, Task, Value, following, infer_signature
 from pilothouse.data.state import audit, catalog, deployments
 from pilothouse.data.state.catalog import ModelRow, VersionRow
 from pilothouse.data.state.store import State
@@ -117,28 +118,80 @@ class Registry:
         signature = infer_signature(reference, target, task, tuple(features), tuple(context), classes)
         first = _First(name=name, signature=signature, terms=terms.checked(name, signature), number=version)
         return self._add_first(
-            actor, first, reference, reference_window, lambda rows: rows[scored].cast(pl.Float64) if scored else None
+            actor, first, reference, reference_window, partial(_given_scores, scored) if scored else lambda rows: None
         )
 
-    def add_monitored_version(self, actor: Actor, model: str, version: int, *, note: str = "") -> VersionRow:
+    def add_monitored_version(
+        self,
+        actor: Actor,
+        model: str,
+        version: int,
+        *,
+        reference: pl.DataFrame | None = None,
+        score: str = "score",
+        note: str = "",
+    ) -> VersionRow:
         """A further version of a model that is served elsewhere, under the number it has there.
 
-        A version that is known already is given back. Raises UnknownModel, NotAllowed, or BadData for a model that is
+        reference : rows as in `register_monitored`, for a version that takes its features otherwise than those before
+        it. A version that is known already is given back. Raises UnknownModel, NotAllowed, or BadData for a model that is
         served here: its versions come with an artifact.
         """
         require(self.state, actor, Right.OPERATOR, "register a version of", model, self.clock)
+        taken = self._as_before(model)
+        if reference is not None:
+            features = tuple(c for c in reference.columns if c not in (score, "prediction"))
+            scores = partial(_given_scores, score)
+            taken = self._taken_in(taken.row, reference, features, lambda signature: scores)
         with self.state.write() as conn:
-            row = catalog.get_model(conn, model)
             known = catalog.list_versions(conn, model)
             if found := next((v for v in known if v.version == version), None):
                 return found
             if any(v.artifact_sha256 for v in known):
                 raise BadData(f"{model} is served here, and has no version {version}. Register the artifact instead.")
-            first = _First(name=model, signature=row.signature, terms=USUAL)
-            added = self._version(actor, first, version, note)
+            self._agree(conn, taken, version)
+            added = self._version(actor, _First(name=model, signature=taken.signature, terms=USUAL), version, note)
             catalog.add_version(conn, added)
             _audit(conn, actor, added)
         return added
+
+    def _as_before(self, model: str) -> _Taken:
+        """What a version takes that says nothing of it: the features of the champion, or of the model without one."""
+        with self.state.read() as conn:
+            row = catalog.get_model(conn, model)
+            live = deployments.current(conn, model)
+        signature = row.signature if live is None else row.signature.of_version(live.version)
+        return _Taken(row=row, signature=replace(signature, variants=()), profile_id=row.profile_id)
+
+    def _taken_in(
+        self,
+        row: ModelRow,
+        reference: pl.DataFrame,
+        features: tuple[str, ...] | None,
+        score: Callable[[Signature], Callable[[pl.DataFrame], pl.Series | None]],
+    ) -> _Taken:
+        """What a version takes whose reference is `reference`, with a profile that knows its features too."""
+        ours, context = row.signature, tuple(c.name for c in row.signature.context)
+        given = tuple(n for n in features or reference.columns if n not in (ours.target.name, *context))
+        found = infer_signature(reference, ours.target.name, ours.task, given, classes=ours.target.classes or None)
+        signature = following(replace(ours, features=found.features, variants=()), ours)
+        terms = Terms(classes=row.classes).checked(row.name, replace(signature, context=ours.context))
+        maker = ReferenceMaker(
+            workspace=self.workspace, name=row.name, signature=signature, terms=terms, clock=self.clock
+        )
+        folder = self.workspace.reference(row.name, row.profile_id)
+        profile = maker.extend(Profile.load(folder), reference, score(signature))
+        return _Taken(row=row, signature=signature, profile_id=profile.profile_id)
+
+    def _agree(self, conn: Connection, taken: _Taken, version: int) -> None:
+        """Write down how `version` takes its features. Raises Unavailable when another has done so meanwhile."""
+        row = catalog.get_model(conn, taken.row.name)
+        if row.profile_id != taken.row.profile_id:
+            raise Unavailable(f"Another version of {row.name} was registered at the same moment. Try again.")
+        earlier = sorted(v.version for v in catalog.list_versions(conn, row.name))
+        signature = row.signature.with_version(version, taken.signature.features, earlier)
+        if signature != row.signature or taken.profile_id != row.profile_id:
+            catalog.set_signature(conn, row.name, signature, taken.profile_id)
 
     def _check_free(self, actor: Actor, name: str) -> None:
         checked_name(name)
@@ -194,6 +247,7 @@ class Registry:
         model: str,
         challenger: Any,
         *,
+        reference: pl.DataFrame | None = None,
         trusted: Sequence[str] | None = None,
         run_id: str | None = None,
         snapshot_sha256: str | None = None,
@@ -204,24 +258,31 @@ class Registry:
         """Register a challenger. With a `run_id` it happens once: a second call returns the first call's version.
 
         challenger : a fitted estimator, or the SHA-256 of an artifact that stands in the store already.
+        reference : labelled rows held out from training, for a challenger that takes its features otherwise than the
+        champion: of another type, more or fewer of them. Left out, it takes them as the champion does.
         trusted : types to trust; None takes the champion's. scorecard : kept with the new version's number in it.
         It becomes the champion only by `promote`.
-        Raises UnknownModel, NoChampion, UntrustedArtifact, UnportableModel, NotAllowed, or BadArtifact when the store
-        does not hold those bytes.
+        Raises UnknownModel, NoChampion, UntrustedArtifact, UnportableModel, NotAllowed, BadArtifact when the store does
+        not hold those bytes, or BadData when it cannot score the reference.
         """
         require(self.state, actor, Right.OPERATOR, "register a version of", model, self.clock)
         with self.state.read() as conn:
-            row = catalog.get_model(conn, model)
             champion = catalog.get_version(conn, model, deployments.in_force(conn, model).version)
         types = tuple(trusted) if trusted is not None else champion.trusted_types
         sha256 = self._stored(challenger, types)
+        taken = self._as_before(model)
+        if reference is not None:
+            estimator = artifacts.load(self.store.read(sha256), types)
+            scores = partial(_scores_of, estimator, champion.threshold)
+            taken = self._taken_in(taken.row, reference, feature_order(estimator, None), scores)
         with self.state.write() as conn:
             known = catalog.version_of_run(conn, run_id) if run_id else None
             if known:
                 return known
             number = catalog.next_version(conn, model)
+            self._agree(conn, taken, number)
             version = VersionRow(
-                model=model, version=number, artifact_sha256=sha256, runtime=RUNTIME, signature=row.signature,
+                model=model, version=number, artifact_sha256=sha256, runtime=RUNTIME, signature=taken.signature,
                 trusted_types=types, libraries=installed_libraries(), threshold=champion.threshold, run_id=run_id,
                 snapshot_sha256=snapshot_sha256, trained=trained, scorecard=_numbered(scorecard, number), note=note,
                 created_at=self.clock(), created_by=actor.name,
@@ -236,6 +297,15 @@ class Registry:
             return self.store.put(artifacts.dump(challenger, trusted))
         self.store.read(challenger)
         return challenger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """How a version of the model in `row` takes its features, and the profile that knows them."""
+
+    row: ModelRow
+    signature: Signature
+    profile_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +327,14 @@ def _scores(scorer: SklearnScorer, signature: Signature, rows: pl.DataFrame) -> 
     except Exception as error:
         raise BadData(f"The model cannot score the reference: {error}") from error
     return None if score is None else pl.Series("score", np.asarray(score, dtype=np.float64))
+
+
+def _scores_of(estimator: Any, threshold: float, signature: Signature) -> Callable[[pl.DataFrame], pl.Series | None]:
+    return partial(_scores, SklearnScorer(estimator, with_model_classes(signature, estimator), threshold), signature)
+
+
+def _given_scores(column: str, rows: pl.DataFrame) -> pl.Series | None:
+    return rows[column].cast(pl.Float64) if column in rows.columns else None
 
 
 def _numbered(scorecard: Mapping[str, Any] | None, version: int) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ def segments_by(
 ) -> SegmentTable:
     """Rows and performance by the values of `column`. Raises HiddenColumn, UnknownColumn, NotAllowed, NoReason."""
     house, row = handle.house, handle.row
-    if row.classes.get(column) in UNSHOWN:
+    if row.classes.get(row.signature.own_name(column)) in UNSHOWN:
         if not unmask:
             raise HiddenColumn(row.name, column)
         allow_unmasking(house.state, house.actor, row.name, row.classes, reason, house.clock)

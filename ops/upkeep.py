@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pilothouse.data.log.seal import Sealer
     from pilothouse.data.rollups.profile import Profile
 
-Stamp = tuple[int, int]
+Stamp = tuple[int, int, str]
 
 _REST = 4
 """Time that passes between two turns, as a multiple of what the last one took: upkeep costs a fifth of a core."""
@@ -130,7 +130,7 @@ class Upkeep:
     def _fold(self, model: ModelRow) -> bool:
         from pilothouse.data.rollups.fold import fold
 
-        stamp = self._stamp(model.name)
+        stamp = self._stamp(model)
         if stamp == self._folded.get(model.name) or not self.holdings.hold(f"fold {model.name}"):
             return False
         fold(
@@ -167,7 +167,7 @@ class Upkeep:
         self._kept[model.name] = today
 
     def _recount(self, model: ModelRow) -> None:
-        from pilothouse.data.rollups.recount import counted_days, recount
+        from pilothouse.data.rollups.recount import counted_days, keep_recount, recount
 
         days = counted_days(self.workspace, model.name, self.settings)
         if not days or not self.holdings.hold(f"fold {model.name}"):
@@ -176,6 +176,7 @@ class Upkeep:
             self.workspace, model.name, model.signature, self._profile(model), model.label_policy, self.settings,
             random.choice(days),
         )  # fmt: skip
+        keep_recount(self.workspace, model.name, report, self.clock())
         if report.differing:
             raise FiguresDiffer(model.name, report.day, report.differing, report.cells)
 
@@ -187,9 +188,10 @@ class Upkeep:
             self._profiles[key] = Profile.load(self.workspace.reference(model.name, model.profile_id))
         return self._profiles[key]
 
-    def _stamp(self, model: str) -> Stamp:
-        """Changes whenever a commit reaches one of the model's tables."""
-        return _changed(self.workspace.predictions(model)), _changed(self.workspace.labels(model))
+    def _stamp(self, model: ModelRow) -> Stamp:
+        """Changes whenever a commit reaches one of the model's tables, or its rows are to be counted by more columns."""
+        tables = self.workspace.predictions(model.name), self.workspace.labels(model.name)
+        return _changed(tables[0]), _changed(tables[1]), model.profile_id
 
 
 def _changed(table: Path) -> int:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import available_timezones
 
 import streamlit as st
 
 from pilothouse.app import intake, session, widgets
 from pilothouse.data.errors import PilothouseError
+from pilothouse.data.signature import Task
+from pilothouse.ops.imports.said import DECIMALS
 
 TICK_S = 1
+_FOUND_OUT = "found out"
 
 
 def choose_file() -> None:
     with st.container(border=True, key="upload"):
-        left, right = st.columns(2)
+        left, middle, right = st.columns(3)
         predictions = left.file_uploader("Predictions", type=intake.SUFFIXES, key="predictions-file")
-        labels = right.file_uploader(
+        labels = middle.file_uploader(
             "Labels, if they lie in a file of their own", type=intake.SUFFIXES, key="labels-file"
         )
+        reference = right.file_uploader(
+            "Reference of a new model, if you have one", type=intake.SUFFIXES, key="reference-file",
+            help="Labelled rows to compare with, columns called as in the predictions; else the earliest that come.",
+        )  # fmt: skip
         widgets.quiet(intake.LIMITS)
         name = st.text_input(
             "Model", key="import-name", placeholder="a new name, or that of a model that is here"
@@ -26,37 +34,100 @@ def choose_file() -> None:
         if st.button("Look at the file", icon=":material/search:", key="look", disabled=predictions is None):
             try:
                 with st.spinner("Reading the first rows …"):
-                    intake.look(name, predictions, labels)
+                    intake.look(name, predictions, labels, reference)
             except PilothouseError as error:
                 widgets.refusal(error, "Not read")
 
 
-def show_mapping(found: dict[str, Any]) -> None:
-    widgets.section(
-        "What each column is", "Change the second column where a guess is wrong; the file is then read again."
-    )
-    for question in found.get("questions", ()):
-        widgets.paragraph(f"{question}: write it beside the one that it is.")
-    edited = st.data_editor(
-        found["mapping"],
-        key=f"mapping-{found['number']}-{found['turn']}",
+def correct(found: dict[str, Any]) -> dict[str, Any]:
+    """What the files are taken for, to be corrected; gives all that is said of them now."""
+    said = show_mapping(found, "mapping", "Columns") | show_mapping(found, "label_mapping", "Columns of the labels")
+    return said | show_reading(found["number"]) | (show_model(found["number"], found) if found.get("new", True) else {})
+
+
+def show_mapping(found: dict[str, Any], name: str, title: str) -> dict[str, Any]:
+    if found.get(name) is None:
+        return {}
+    widgets.section(title, "Where a guess is wrong, write into the second column what it is.")
+    table = st.data_editor(
+        found[name],
+        key=f"{name}-{found['number']}-{found['turn']}",
         hide_index=True,
         disabled=["theirs", "kind", "why"],
         column_config={
-            "theirs": "Their column",
+            "theirs": "their column",
             "ours": st.column_config.TextColumn("is our", help=intake.PARTS),
             "kind": "read as",
-            "why": "because",
+            "why": st.column_config.TextColumn("because", width="large"),
         },
     )
-    changed = intake.changes(found["mapping"], edited)
-    if changed and st.button("Read again", icon=":material/refresh:", key="again", type="primary"):
-        try:
-            with st.spinner("Reading the first rows …"):
-                intake.look_again(changed)
-        except PilothouseError as error:
-            widgets.refusal(error, "Not read")
-            return
+    return intake.edited(found, name, table)
+
+
+def show_reading(number: str) -> dict[str, Any]:
+    """How values are read; what is left empty is found out."""
+    widgets.section("How it is read", "What is left empty is found out.")
+    with st.container(border=True):
+        first, second, third, fourth, fifth = st.columns([3, 3, 2, 2, 2])
+        zone = first.selectbox(
+            "Time zone", sorted(available_timezones()), index=None, key=f"time-zone-{number}",
+            placeholder=f"the workspace's: {session.house().settings.time_zone}", help="Of times that name none.",
+        )  # fmt: skip
+        times = second.text_input(
+            "Time format", key=f"time-format-{number}", placeholder=_FOUND_OUT,
+            help="How times are written, as `%d.%m.%Y %H:%M`; or `epoch_s`, `epoch_ms`, `epoch_us`.",
+        )  # fmt: skip
+        decimal = third.selectbox("Decimal sign", DECIMALS, index=None, key=f"decimal-{number}", placeholder=_FOUND_OUT)
+        encoding = fourth.text_input(
+            "Encoding", key=f"encoding-{number}", placeholder=_FOUND_OUT, help="Of a CSV file, such as cp1252."
+        )
+        version = fifth.number_input(
+            "Version", min_value=1, value=None, step=1, key=f"version-{number}", placeholder=_FOUND_OUT,
+            help="Of rows that name none; else the champion's, or 1.",
+        )  # fmt: skip
+    return _given(time_zone=zone, time_format=times, decimal=decimal, encoding=encoding, version=version)
+
+
+def show_model(number: str, found: dict[str, Any]) -> dict[str, Any]:
+    """What a new model is; a model that is here already knows it."""
+    widgets.section("The new model", "What is left empty is found out.")
+    with st.container(border=True):
+        first, second, third, fourth, fifth = st.columns([3, 3, 2, 2, 2])
+        task = first.selectbox(
+            "Task", [task.value for task in Task], index=None, key=f"task-{number}", placeholder=_FOUND_OUT
+        )
+        target = second.selectbox(
+            "Target", intake.columns(found), index=None, key=f"target-{number}", placeholder=_FOUND_OUT,
+            accept_new_options=True, help="The column of the label.",
+        )  # fmt: skip
+        classes = third.text_input(
+            "Classes",
+            key=f"classes-{number}",
+            placeholder="no,yes",
+            help="The positive one last; else those that come.",
+        )
+        positive = fourth.text_input(
+            "Positive class", key=f"positive-{number}", placeholder=_FOUND_OUT,
+            help="The class that the score is the probability of.",
+        )  # fmt: skip
+        horizon = fifth.text_input(
+            "Horizon", key=f"horizon-{number}", placeholder="7d",
+            help="How long labels take, and how far keys look for their predictions.",
+        )  # fmt: skip
+    return _given(task=task, target=target, classes=classes, positive=positive, horizon=horizon)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that are not left empty."""
+    stripped = {name: value.strip() if isinstance(value, str) else value for name, value in options.items()}
+    return {name: value for name, value in stripped.items() if value not in (None, "")}
+
+
+def read_again(said: dict[str, Any]) -> None:
+    widgets.quiet("Nothing is imported as long as a correction has not been read.")
+    if st.button("Read again", icon=":material/refresh:", key="again", type="primary"):
+        with st.spinner("Reading the first rows …"):
+            intake.look_again(said)
         st.rerun()
 
 
@@ -67,10 +138,14 @@ def show_preview(found: dict[str, Any]) -> None:
     bad = intake.bad_rows(found)
     if bad:
         st.html(bad)
-    label = intake.act_words(found)
-    if st.button(label, icon=":material/input:", key="import", type=widgets.weight(not found["set_aside"])):
-        intake.begin()
-        st.rerun()
+    clean = widgets.weight(not found["set_aside"])
+    st.button(intake.act_words(found), icon=":material/input:", key="import", type=clean, on_click=intake.begin)
+
+
+def show_changes(found: dict[str, Any]) -> None:
+    if changed := intake.changed_table(found):
+        widgets.section("What the correction changed")
+        st.html(changed)
 
 
 @st.fragment(run_every=TICK_S)
@@ -97,6 +172,23 @@ def show_result(model: str, number: str) -> None:
     widgets.visit(f"Go to {model}", "model", model, icon=":material/monitoring:", primary=True)
 
 
+def show_found(found: dict[str, Any]) -> None:
+    """What was found of a file: to be corrected, and read again, and imported as it was read."""
+    problems = st.container()
+    said = correct(found)
+    unread = said != found["said"]
+    if unread or "sentence" not in found:
+        with problems:
+            for problem in found.get("problems", ()):
+                widgets.problem(problem, "Not read")
+    if unread:
+        read_again(said)
+        return
+    show_changes(found)
+    if "sentence" in found:
+        show_preview(found)
+
+
 def main() -> None:
     widgets.title("Import", "Watch a model that is served elsewhere: its log of predictions is enough.")
     number, model = st.query_params.get("import", ""), st.query_params.get("into", "")
@@ -106,9 +198,7 @@ def main() -> None:
     choose_file()
     found = session.kept("intake")
     if found is not None:
-        show_mapping(found)
-    if found is not None and "questions" not in found:
-        show_preview(found)
+        show_found(found)
 
 
 main()

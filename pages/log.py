@@ -76,6 +76,18 @@ def held(state: LogState) -> None:
             st.html(panels.set_aside(state, session.zone()))
 
 
+def recount(face: ModelFace, state: LogState) -> None:
+    """The last comparison of roll-ups with rows; a day that differed is the one to look at again."""
+    last = state.recounted
+    widgets.section("Recount", "Roll-ups are checked against the rows that they count, one day at a time.")
+    with st.container(border=True, key="recount-box"):
+        st.html(panels.recount(last, face.name, session.now()))
+        day = last.found.day if last and last.found.differing else None
+        label = f"Recount {day} again" if day else "Recount the newest whole day"
+        if st.button(label, icon=":material/calculate:", key="recount"):
+            widgets.act(lambda: face.recount(day), f"{face.name}: recounted.", "Counting the rows …")
+
+
 def labels(face: ModelFace) -> None:
     window = session.window(face)
     found = widgets.attempt(lambda: face.labels(window, "1w"))
@@ -124,6 +136,7 @@ def main() -> None:
     state = face.log_state
     head(face, state)
     held(state)
+    recount(face, state)
     labels(face)
     columns(face)
     kept(face, state)

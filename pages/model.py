@@ -12,7 +12,8 @@ from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import drift as drifts
 from pilothouse.app.panels import fleet, performance, reports, segments, tables, traffic
 from pilothouse.data.history.results import Drift, DriftPoint, Health
-from pilothouse.ops.governance.columns import without_sensitive
+from pilothouse.data.policies import UNSHOWN
+from pilothouse.ops.governance.columns import without_names, without_sensitive
 
 SHOWN_FEATURES = 20
 
@@ -68,13 +69,38 @@ def over_time(face: ModelFace) -> str:
     return every
 
 
+@st.dialog("Show hidden values", icon=":material/visibility:")
+def unmask_dialog(face: ModelFace) -> None:
+    widgets.paragraph("The drift of sensitive columns and the categories of masked ones, to you alone, for 15 minutes.")
+    reason = st.text_input("Reason", key="unmask-reason", placeholder="What do you need to see them for?")
+    widgets.quiet("The audit trail keeps who looked, at which columns, and why.")
+    if st.button("Show them", icon=":material/visibility:", key="unmask-confirm"):
+        widgets.act(lambda: session.show_hidden(face, reason), f"{face.name}: hidden values are shown.", "Writing …")
+
+
+def hidden_values(face: ModelFace) -> None:
+    """The way to look behind column classes, and back."""
+    until = session.hidden_shown_until(face.name)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if until is not None:
+            st.button("Hide them again", icon=":material/visibility_off:", key="hide", on_click=session.hide_again)
+            widgets.quiet(f"Hidden values are shown to you until {formats.moment(until, session.zone())}.")
+        else:
+            if st.button("Show hidden values", icon=":material/visibility:", key="unmask"):
+                unmask_dialog(face)
+            widgets.quiet("Sensitive columns are left out here, and the categories of masked ones have no name.")
+
+
 def drift(face: ModelFace, every: str) -> None:
     chosen = session.range_text()
-    classes = {line.name: line.told for line in face.columns}
+    guarded = {line.name: line.told for line in face.columns}
+    classes = {} if session.hidden_shown_until(face.name) else guarded
     found, unshown = without_sensitive(questions.drift(face.name, chosen), classes)
     view = questions.view(face, every)
     basis = f"Reference: {formats.count(found.reference.rows)} labelled rows held out from training."
     widgets.section("Drift", f"{drifts.drift_answer(found)} {basis} {unshown}".rstrip())
+    if any(guarded.get(f.name) in UNSHOWN for f in face.signature.features):
+        hidden_values(face)
     points = questions.drift_trend(face.name, chosen, every)
     names = [f.name for f in found.features]
     if not points or not names:
@@ -84,7 +110,7 @@ def drift(face: ModelFace, every: str) -> None:
     left, right = st.columns([3, 2])
     with right:
         feature, place = picked(names, points, scope)
-        shape = questions.distribution(face.name, feature, points[place].window)
+        shape = without_names(questions.distribution(face.name, feature, points[place].window), face.signature, classes)
         # As tall as the map beside it, less the box above.
         height = max(240, drifts.map_height(len(names[:SHOWN_FEATURES])) - 64)
         render.show(drifts.overlay(shape, view, height))
@@ -185,7 +211,7 @@ def latest(face: ModelFace) -> None:
         return
     widgets.quiet(f"The newest {len(found.rows)} of {formats.count(found.total)} rows of this range.")
     st.dataframe(
-        tables.row_columns(found, session.zone(), {f.column: f.name for f in face.signature.features}),
+        tables.row_columns(found, session.zone(), face.signature.shown()),
         hide_index=True,
         key="latest-rows",
         alt="The newest rows of the prediction log.",

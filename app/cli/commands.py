@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command()(setup.demo)
 app.command()(setup.init)
 app.command()(setup.register)
+app.command()(setup.add_version)
 app.command(name="import")(imports.import_)
 app.command()(run.up)
 app.command()(run.serve)

@@ -19,7 +19,6 @@ from pilothouse.app.cli.options import (
 )
 from pilothouse.data.errors import BadData
 from pilothouse.data.signature import Task
-from pilothouse.data.windows import parse_span
 from pilothouse.ops.imports.mapping import ColumnMap, parse_corrections
 
 if TYPE_CHECKING:
@@ -69,19 +68,18 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Take somebody else's log of predictions into NAME, which is registered if it is not there."""
-    from pilothouse.ops.imports.plan import Wishes
+    from pilothouse.ops.imports.said import Said
 
     house = open_house(workspace)
-    wishes = Wishes(
+    said = Said(
         mapping=parse_corrections(map_ or ()), label_mapping=parse_corrections(map_labels or ()), task=task,
-        classes=tuple(text.strip() for text in classes.split(",")) if classes else (), target=target,
-        positive=positive, horizon=parse_span(horizon) if horizon else None, version=version,
-        time_format=time_format, time_zone=time_zone, decimal=_checked_decimal(decimal),
+        target=target, classes=classes, positive=positive, horizon=horizon, version=version, time_format=time_format,
+        time_zone=time_zone, decimal=decimal, encoding=encoding,
     )  # fmt: skip
     if predictions is None:
         raise BadData("Nothing to import was named. Give a file: pilothouse import NAME FILE.")
     given = {
-        "labels": labels, "reference": reference, "wishes": wishes, "encoding": encoding, "query": query,
+        "labels": labels, "reference": reference, "wishes": said.wishes(), "encoding": encoding, "query": query,
         "bad_rows": bad_rows, "resume": resume,
     }  # fmt: skip
     if dry_run:
@@ -90,12 +88,6 @@ def import_(
     with _progress(quiet=as_json) as tell:
         report = house.import_log(name, predictions, tell=tell, **given)
     _say_report(report, as_json)
-
-
-def _checked_decimal(sign: str | None) -> str | None:
-    if sign not in (None, ".", ","):
-        raise BadData(f"--decimal {sign!r} is no decimal sign. Allowed: . or ,")
-    return sign
 
 
 @contextmanager
@@ -128,6 +120,7 @@ def _say_preview(found: Preview, as_json: bool) -> None:
                 "mapping": found.mapping,
                 "label_mapping": found.label_mapping,
                 "notes": found.notes,
+                "first_times": found.first_times,
                 "looked_at": found.looked_at,
                 "set_aside": found.set_aside,
                 "bad": found.bad.to_dicts(),
@@ -138,7 +131,7 @@ def _say_preview(found: Preview, as_json: bool) -> None:
     _say_mapping("Columns", found.mapping)
     if found.label_mapping:
         _say_mapping("Columns of the labels", found.label_mapping)
-    for note in found.notes:
+    for note in (*found.notes, *found.first_times):
         print(note)
     for title, bad in (("Rows", found.bad), ("Labels", found.label_bad)):
         if bad.height:

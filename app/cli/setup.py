@@ -16,7 +16,7 @@ from pilothouse.app.cli.options import DEFAULT_WORKSPACE, PortOption, ServicePor
 from pilothouse.app.cli.run import run_until_stopped, service_ports, up_commands
 from pilothouse.data.errors import BadData
 from pilothouse.data.policies import LabelPolicy
-from pilothouse.data.signature import Task
+from pilothouse.data.signature import Signature, Task
 from pilothouse.data.windows import parse_span
 from pilothouse.data.workspace import SETTINGS_FILE, Workspace
 from pilothouse.ops.demo.build import DEFAULT_UNTIL, build
@@ -79,6 +79,57 @@ def register(
     fitted = artifacts.load(_read_bytes(model), trusted)
     version = house.register(name, fitted, reference=rows, target=target, task=task, trusted=trusted, **terms)
     print(f"{name} version {version.version} is registered and champion (artifact {version.artifact[:12]}).")
+
+
+def add_version(
+    name: str,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The fitted scikit-learn model, as a skops file. Left out: it is served elsewhere."),
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", min=1, help="Its number, for one that is served elsewhere.")
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Labelled rows, where it takes its features otherwise than the champion: Parquet or CSV."),
+    ] = None,
+    trust: Annotated[
+        list[str] | None, typer.Option("--trust", help="A type in the model that you know and trust; repeat.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="What is new in it.")] = "",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Register a further version of NAME; it answers once it is promoted.
+
+    With --reference its features may be of another type than before, more or fewer: rows of both stay in one log.
+    """
+    from pilothouse.ops import artifacts
+
+    if (model is None) == (version is None):
+        raise BadData("Give either --model, or --version for one that is served elsewhere.")
+    house = open_house(workspace)
+    rows = None if reference is None else _read_frame(reference)
+    if model is None or version is not None:
+        added = house.add_watched_version(name, version or 1, reference=rows, note=note)
+    else:
+        champion = house[name].champion
+        types = tuple(trust) if trust is not None else champion.trusted_types if champion else ()
+        fitted = artifacts.load(_read_bytes(model), types)
+        added = house.add_version(name, fitted, reference=rows, trusted=types, note=note)
+    print(f"{name} version {added.version} is registered.")
+    for line in changed_features(house[name].signature, added.version):
+        print(f"  {line}")
+
+
+def changed_features(signature: Signature, version: int) -> list[str]:
+    """How `version` takes its features otherwise than the others do, a line a feature."""
+    own = {f.name: f for f in signature.of_version(version).features}
+    others = [f for variant in signature.variants if version not in variant.versions for f in variant.features]
+    known = {f.name for f in others}
+    lines = {f"{f.name}: {own[f.name].kind}, {f.kind} in others" for f in others if f.name in own and own[f.name] != f}
+    lines |= {f"{name}: new" for name in own if others and name not in known}
+    return sorted(lines | {f"{name}: not taken any more" for name in known - own.keys()})
 
 
 def _read_bytes(path: Path) -> bytes:

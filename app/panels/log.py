@@ -11,6 +11,7 @@ from pilothouse.data.history.results import Labels, SchemaChange, State
 from pilothouse.data.log.retention import RetentionReport
 from pilothouse.data.log.scrub import DamagedPart
 from pilothouse.data.policies import UNSHOWN, ColumnClass, LogPolicy
+from pilothouse.data.rollups.recount import LastRecount
 from pilothouse.ops.governance.columns import ColumnLine
 from pilothouse.ops.governance.erasure import Receipt
 from pilothouse.ops.governance.log_state import LogState
@@ -24,6 +25,8 @@ def answer(state: LogState) -> str:
     if state.damage:
         files = len(state.damage)
         return f"No. {files} file{'s' if files > 1 else ''} of this log cannot be read, and no figure is made from what it held."
+    if state.recounted and state.recounted.found.differing:
+        return f"Its rows are, but the figures of {state.recounted.found.day} differ from them."
     if state.rows_set_aside:
         return f"Yes, but for {formats.count(state.rows_set_aside)} rows that cannot be read and were set aside."
     if not state.watermark.sealed_rows and not state.watermark.unsealed_rows:
@@ -32,7 +35,7 @@ def answer(state: LogState) -> str:
 
 
 def status(state: LogState) -> State:
-    if state.damage:
+    if state.damage or (state.recounted and state.recounted.found.differing):
         return State.CRITICAL
     if state.rows_set_aside:
         return State.WATCH
@@ -93,6 +96,26 @@ def damage(found: Sequence[DamagedPart]) -> markup.Html:
         for part in found
     ]
     return markup.tag("ul", markup.join(lines), kind="ph-reasons")
+
+
+def recount_words(last: LastRecount | None, model: str, now: datetime) -> str:
+    """What the last recount found, and what to do when it found a difference."""
+    if last is None:
+        return "Never recounted yet. The worker does it every hour for a day chosen at random."
+    found = last.found
+    when = f"{found.day} was recounted {formats.ago(last.at, now)}"
+    if not found.differing:
+        return f"{when}: all {formats.count(found.cells)} cells agree with the rows."
+    return (
+        f"{when}: {formats.count(found.differing)} of {formats.count(found.cells)} cells differ from the rows, in "
+        f"{', '.join(found.where)}. Put it right with `pilothouse rebuild {model}`, and recount the day again."
+    )
+
+
+def recount(last: LastRecount | None, model: str, now: datetime) -> markup.Html:
+    """The last recount: its state, and its sentence."""
+    state = State.NO_DATA if last is None else State.CRITICAL if last.found.differing else State.HEALTHY
+    return markup.tag("p", markup.join([markup.chip(state), " ", markup.prose(recount_words(last, model, now))]))
 
 
 def set_aside(state: LogState, zone: tzinfo) -> markup.Html:

@@ -72,7 +72,7 @@ def latency(points: Sequence[TrafficPoint], view: charts.View) -> Panel:
     panel = _panel("latency", "Latency, ms", points, view)
     timed = _newest_version([p for p in points if p.p95_latency_ms is not None])
     if not timed:
-        words = "No answers over HTTP in this range: rows that were imported or scored in bulk have no latency."
+        words = "No row of this range says how long its answer took. Send `latency_us` with predictions made elsewhere."
         return replace(panel, empty=words)
     x = [view.middle(p.window) for p in timed]
     style = {"mode": "lines+markers" if len(timed) < 40 else "lines", "marker": {"size": 5}}

@@ -7,7 +7,7 @@ disk from what was written, `quarantine.py` remembers what was found damaged, `m
 from pilothouse.data.delta.checks import Damage, unchecked
 from pilothouse.data.delta.folder import DeltaFolder
 from pilothouse.data.delta.journal import KEPT_HOURS, REOPEN_EVERY
-from pilothouse.data.delta.merging import exchange, purge, rows_in, verify_table
+from pilothouse.data.delta.merging import exchange, fitted, purge, rows_in, verify_table
 from pilothouse.data.delta.quarantine import damages, forget
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "DeltaFolder",
     "damages",
     "exchange",
+    "fitted",
     "forget",
     "purge",
     "rows_in",

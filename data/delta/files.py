@@ -37,6 +37,8 @@ UNFINISHED = ".unfinished-"
 
 _THREADS = 3
 _SAMPLE = 2048
+_ROWS_OF_A_RUN = 64
+"""Rows that come side by side from which on it is cheaper to move them together than one by one."""
 _FEW_DISTINCT, _ALL_DISTINCT = 0.25, 0.985
 _LONG_TEXT = 64
 _FALSE_POSITIVES = 0.01
@@ -103,9 +105,15 @@ def write_files(table: Path, layout: Layout, rows: pa.Table) -> list[DataFile]:
 def in_order(rows: pa.Table, partition_by: tuple[str, ...]) -> pa.Table:
     """`rows` with those of each partition side by side, in the order they came."""
     keys = pl.DataFrame(rows.select(partition_by))
-    if _runs(keys).select(pl.struct("value").is_unique().all()).item():
+    runs = _runs(keys)
+    if runs["value"].is_unique().all():
         return rows
-    return rows.take(pa.array(keys.select(pl.arg_sort_by(partition_by, maintain_order=True)).to_series().to_numpy()))
+    if runs.height * _ROWS_OF_A_RUN > rows.num_rows:
+        places = keys.select(pl.arg_sort_by(partition_by, maintain_order=True)).to_series()
+        return rows.take(pa.array(places.to_numpy()))
+    first = pl.col("len").cum_sum() - pl.col("len")
+    sorted_runs = runs.select("len", "value", first=first).sort("value", maintain_order=True)
+    return pa.concat_tables(rows.slice(at, length) for length, at in sorted_runs.select("len", "first").iter_rows())
 
 
 def partitions(rows: pa.Table, partition_by: tuple[str, ...]) -> Iterator[tuple[dict[str, str], pa.Table]]:
@@ -189,8 +197,8 @@ class FileWriter:
         return pq.ParquetWriter(
             pa.PythonFile(self._file, mode="w"),
             self._layout.in_files,
-            compression="zstd",
-            compression_level=1,
+            compression={leaf: _COMPRESSION.get(encoding, _THOROUGH) for leaf, encoding in chosen.items()},
+            compression_level={leaf: 1 for leaf, encoding in chosen.items() if encoding not in _COMPRESSION},
             use_dictionary=[leaf for leaf, encoding in chosen.items() if encoding == _DICTIONARY],
             column_encoding={leaf: encoding for leaf, encoding in chosen.items() if encoding != _DICTIONARY},
             write_statistics=self._layout.with_statistics,
@@ -204,6 +212,9 @@ class FileWriter:
 
 
 _DICTIONARY = "DICTIONARY"
+_THOROUGH = "zstd"
+_COMPRESSION = dict.fromkeys((_DICTIONARY, "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"), "snappy")
+"""What its encoding has packed already gains little from zstd, whose every column costs as much as a thousand rows."""
 
 
 def _encodings(rows: pa.Table, dictionaries: Collection[str]) -> dict[str, str]:

@@ -66,6 +66,8 @@ class DeltaFolder:
         self._handle: Any = None
         self._looked = False
         self._opened_at = 0
+        self._marks: dict[str, int | None] = {}
+        self._marks_of: tuple[Any, int] | None = None
 
     def table(self) -> Any:
         """The deltalake.DeltaTable behind this folder, or None while nothing has been appended.
@@ -97,8 +99,14 @@ class DeltaFolder:
     def mark(self, app_id: str) -> int | None:
         """The highest sequence number of `app_id` that the table has taken in, or None."""
         handle = self.table()
-        found = None if handle is None else handle.transaction_version(app_id)
-        return None if found is None else int(found)
+        if handle is None:
+            return None
+        # A version's marks are what they are, and asking for one takes a millisecond.
+        if self._marks_of is None or self._marks_of[0] is not handle or self._marks_of[1] != handle.version():
+            self._marks, self._marks_of = {}, (handle, handle.version())
+        if app_id not in self._marks:
+            self._marks[app_id] = handle.transaction_version(app_id)
+        return self._marks[app_id]
 
     def append(self, table: pa.Table, marks: Mapping[str, int]) -> int:
         """Append `table` (it may be empty) and move `marks` in one commit; returns the new version, which is durable.
@@ -128,7 +136,7 @@ class DeltaFolder:
             handle = self._create()
         self._widen(handle)
         layout = self.layout()
-        files = [file for table in add for file in write_files(self.path, layout, self._fitted(table, layout.schema))]
+        files = [file for table in add for file in write_files(self.path, layout, merging.fitted(table, layout.schema))]
         return self.commit_files(files, remove, marks, data_change=data_change)
 
     def commit_files(
@@ -344,11 +352,6 @@ class DeltaFolder:
         moved = not have_to_move or len(steps) < len(marks) or any(step > 0 for step in steps)
         if marks and (not moved or any(step < 0 for step in steps)):
             raise CommitConflict(self.path.name)
-
-    def _fitted(self, table: pa.Table, stored: pa.Schema) -> pa.Table:
-        """`table` in the stored columns, with nulls for those that it does not have."""
-        columns = [table[f.name] if f.name in table.schema.names else pa.nulls(table.num_rows, f.type) for f in stored]
-        return pa.table(columns, schema=stored)
 
 
 def _stored_schema(handle: Any) -> pa.Schema:

@@ -138,7 +138,7 @@ def _row_groups(paths: Sequence[str], layout: Layout) -> Iterator[pa.Table]:
     for path in paths:
         with pq.ParquetFile(path) as file:
             for number in range(file.num_row_groups):
-                held.append(_fitted(file.read_row_group(number), layout.in_files))
+                held.append(fitted(file.read_row_group(number), layout.in_files))
                 if sum(part.num_rows for part in held) >= ROWS_AT_ONCE:
                     yield pa.concat_tables(held)
                     held = []
@@ -146,7 +146,8 @@ def _row_groups(paths: Sequence[str], layout: Layout) -> Iterator[pa.Table]:
         yield pa.concat_tables(held)
 
 
-def _fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`rows` in the columns of `schema`, with nulls for those that they do not have."""
     columns = [rows[f.name] if f.name in rows.schema.names else pa.nulls(rows.num_rows, f.type) for f in schema]
     return pa.table([column.cast(f.type) for column, f in zip(columns, schema, strict=True)], schema=schema)
 

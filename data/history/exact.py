@@ -13,13 +13,14 @@ import numpy as np
 import polars as pl
 
 from pilothouse.data.history.results import FeatureDrift, Metric
+from pilothouse.data.history.takers import takers_of
 from pilothouse.data.limits import check_limit
 from pilothouse.data.log.schema import Status
 from pilothouse.data.measures.exact import Sample, measure_exactly, sample_of
 from pilothouse.data.measures.performance import measure_performance
 from pilothouse.data.rollups.bins import numbers
 from pilothouse.data.rollups.outcomes import outcomes_of
-from pilothouse.data.rollups.profile import SCORE, FeatureProfile, Profile
+from pilothouse.data.rollups.profile import SCORE, STORED, FeatureProfile, Profile
 from pilothouse.data.signature import Signature
 from pilothouse.data.windows import Window
 
@@ -74,10 +75,11 @@ class Measured:
 
 def scan_drift(rows: Rows, profile: Profile, signature: Signature, folder: Path) -> Measured:
     """Exact drift of every feature and of the score. folder : where the reference's own rows are kept."""
-    measured = _measured(profile, signature)
-    reference = _reference(folder, signature) if profile.sample is None else _samples(measured, profile.sample)
+    measured = _measured(profile)
+    alone = profile.sample if profile.before is None else None
+    reference = _reference(folder) if alone is None else _samples(measured, alone)
     asked = rows.asked_about()
-    found = dict(_each(rows, asked, measured, reference))
+    found = dict(_each(rows, asked, measured, reference, signature))
     score = found.pop(SCORE, None)
     return Measured(rows=int(asked.sum()), features=tuple(found.values()), score=score)
 
@@ -109,17 +111,21 @@ def _with_exact_auc(
 
 
 def _each(
-    rows: Rows, asked: pl.Series, measured: Mapping[str, FeatureProfile], reference: Mapping[str, Sample]
+    rows: Rows,
+    asked: pl.Series,
+    measured: Mapping[str, FeatureProfile],
+    reference: Mapping[str, Sample],
+    signature: Signature,
 ) -> Iterator[tuple[str, FeatureDrift]]:
     """The drift of each column, a few columns in memory at a time; sorting leaves Python free, so threads share it."""
     at_once = max(1, _VALUES_AT_ONCE // max(1, len(asked)))
-    all_asked = bool(asked.all())
     columns = list(measured)
+    taken = _Taken(rows, asked, signature)
 
     def measure(column: pl.Series) -> FeatureDrift:
-        feature = measured[column.name]
-        chosen = column if all_asked else column.filter(asked)
-        return measure_exactly(feature, reference[column.name], sample_of(feature, chosen))
+        feature, chosen = measured[column.name], taken.of(column.name)
+        kept = column if chosen.all() else column.filter(chosen)
+        return measure_exactly(feature, reference[column.name], sample_of(feature, kept))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(columns), at_once):
@@ -127,16 +133,33 @@ def _each(
             yield from zip(block, pool.map(measure, rows.read(block).iter_columns()), strict=True)
 
 
-def _measured(profile: Profile, signature: Signature) -> dict[str, FeatureProfile]:
+class _Taken:
+    """Which of the rows asked about are of versions that take a feature in the way of a column."""
+
+    def __init__(self, rows: Rows, asked: pl.Series, signature: Signature) -> None:
+        self._asked, self._signature = asked, signature
+        self._version = rows.read(("version",))["version"] if signature.variants else None
+        self._versions = [] if self._version is None else self._version.unique().to_list()
+
+    def of(self, column: str) -> pl.Series:
+        if self._version is None or column == SCORE:
+            return self._asked
+        return self._asked & self._version.is_in(takers_of(column, self._versions, self._signature))
+
+
+def _measured(profile: Profile) -> dict[str, FeatureProfile]:
     """What drift is measured of, by the log's column."""
-    columns = {f.column: profile.features[f.name] for f in signature.features if f.name in profile.features}
+    columns = {f"{STORED}{name}": feature for name, feature in profile.features.items()}
     return columns if profile.score is None else {**columns, SCORE: profile.score}
 
 
 @lru_cache(maxsize=8)
-def _reference(folder: Path, signature: Signature) -> dict[str, Sample]:
+def _reference(folder: Path) -> dict[str, Sample]:
     """The reference's values, sorted once: what stands in the folder of a profile never changes."""
-    return _samples(_measured(Profile.load(folder), signature), Profile.load_sample(folder))
+    profile = Profile.load(folder)
+    before = {} if profile.before is None else _reference(folder.parent / profile.before)
+    new = {column: feature for column, feature in _measured(profile).items() if column not in before}
+    return before | _samples(new, Profile.load_sample(folder))
 
 
 def _samples(measured: Mapping[str, FeatureProfile], rows: pl.DataFrame) -> dict[str, Sample]:

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import polars as pl
 
 from pilothouse.data.errors import OnlyRollups, Unavailable, UnknownFeature
@@ -36,16 +35,15 @@ from pilothouse.data.history.results import (
 )
 from pilothouse.data.history.schemas import schema_changes
 from pilothouse.data.history.segments import is_watched, segment_counts, segment_of, segment_rows
-from pilothouse.data.history.split import answered_rows, by_point, dense_counts, each_version
+from pilothouse.data.history.split import answered_rows, by_point, dense_counts, each_version, traffic_point
+from pilothouse.data.history.takers import of_takers, shown_features, under_shown_name
 from pilothouse.data.limits import Limit
 from pilothouse.data.log.reader import PredictionLog
-from pilothouse.data.log.schema import TRAFFIC, Role, Status
+from pilothouse.data.log.schema import TRAFFIC, Role
 from pilothouse.data.measures.distribution import draw_bins, mean_of
 from pilothouse.data.measures.feature_drift import measure_drift, measure_psi
 from pilothouse.data.measures.health import HEALTH_RULES, HealthRules, judge
-from pilothouse.data.measures.latency import percentile_ms
 from pilothouse.data.policies import LabelPolicy
-from pilothouse.data.rollups.bins import LATENCY_SLOTS, LATENCY_STEPS_PER_DECADE
 from pilothouse.data.rollups.gaps import raw_from
 from pilothouse.data.rollups.outcomes import outcomes_in, realized
 from pilothouse.data.rollups.plan import day_windows, hour_start, midnight, next_hour
@@ -98,6 +96,7 @@ class History:
         Raises QueryTooSlow when that takes longer than the setting `query_limit_s`.
         """
         found = self._scanned_drift(window, version) if exact else self._counted_drift(window, version)
+        features = (under_shown_name(feature, self.signature) for feature in found.features)
         return Drift(
             model=self.model,
             version=version,
@@ -105,7 +104,7 @@ class History:
             reference=self.profile.reference,
             watermark=self._watermark,
             rows=found.rows,
-            features=tuple(sorted(found.features, key=lambda f: (_ORDER.index(f.state), -(f.psi or 0.0), f.name))),
+            features=tuple(sorted(features, key=lambda f: (_ORDER.index(f.state), -(f.psi or 0.0), f.name))),
             score=found.score,
             exact=exact,
         )
@@ -156,13 +155,16 @@ class History:
         """PSI of every feature in steps of `every`, oldest first; steps as in `performance_trend`."""
         windows = self.steps(window, every)
         counts = self.count(windows, (Part.VOLUME, Part.FEATURE))
-        dense = {f.name: dense_counts(counts, Part.FEATURE, f, len(windows))[0] for f in self.profile.features.values()}
+        dense = {
+            shown: dense_counts(of_takers(counts, feature, self.signature), Part.FEATURE, feature, len(windows))[0]
+            for shown, feature in self._shown.items()
+        }
         rows = [answered_rows(of_point) for _, of_point in by_point(counts, windows)]
         return tuple(
             DriftPoint(
                 window=w,
                 rows=rows[i],
-                psi={name: measure_psi(self.profile.features[name], counted[i]) for name, counted in dense.items()},
+                psi={name: measure_psi(self._shown[name], counted[i]) for name, counted in dense.items()},
             )
             for i, w in enumerate(windows)
         )
@@ -172,7 +174,7 @@ class History:
         windows = self.steps(window, every)
         counts = self.count(windows, (Part.VOLUME, Part.LATENCY))
         return tuple(
-            _traffic_point(rows, w, version)
+            traffic_point(rows, w, version)
             for w, of_point in by_point(counts, windows)
             for version, rows in each_version(of_point)
         )
@@ -180,7 +182,10 @@ class History:
     def distribution(self, feature: str, window: Window, version: int | None = None) -> Distribution:
         """How `feature` (or "score") lies in `window`, over the reference. Raises UnknownFeature."""
         part, profile = self._profile_of(feature)
-        counts, sums = dense_counts(self.count([window], (part,), version), part, profile, 1)
+        counted = self.count([window], (part,), version)
+        if part is Part.FEATURE:
+            counted = of_takers(counted, profile, self.signature)
+        counts, sums = dense_counts(counted, part, profile, 1)
         return Distribution(
             feature=feature,
             kind=profile.kind,
@@ -337,7 +342,9 @@ class History:
         score = self.profile.score
         return Measured(
             rows=answered_rows(counts),
-            features=tuple(self._feature_drift(counts, Part.FEATURE, f) for f in self.profile.features.values()),
+            features=tuple(
+                self._feature_drift(of_takers(counts, f, self.signature), Part.FEATURE, f) for f in self._shown.values()
+            ),
             score=None if score is None else self._feature_drift(counts, Part.SCORE, score),
         )
 
@@ -364,29 +371,17 @@ class History:
         return measure_drift(feature, counted[0], sums[0])
 
     def _profile_of(self, feature: str) -> tuple[Part, FeatureProfile]:
-        if feature in self.profile.features:
-            return Part.FEATURE, self.profile.features[feature]
+        if feature in self._shown:
+            return Part.FEATURE, self._shown[feature]
         if feature == SCORE and self.profile.score is not None:
             return Part.SCORE, self.profile.score
-        raise UnknownFeature(self.model, feature, self.profile.features)
+        raise UnknownFeature(self.model, feature, self._shown)
+
+    @cached_property
+    def _shown(self) -> dict[str, FeatureProfile]:
+        """Features by the name that people see."""
+        return shown_features(self.profile, self.signature)
 
 
 def _day_before(moment: datetime, zone: ZoneInfo) -> date:
     return as_utc(moment, "as_known").astimezone(zone).date() - timedelta(days=1)
-
-
-def _traffic_point(counts: pl.DataFrame, window: Window, version: int) -> TrafficPoint:
-    volume = counts.filter(pl.col("part") == Part.VOLUME)
-    latency = counts.filter(pl.col("part") == Part.LATENCY)
-    slots = np.zeros(LATENCY_SLOTS, np.int64)
-    np.add.at(slots, latency["bin"].to_numpy(), latency["n"].to_numpy())
-    p50, p95, p99 = (percentile_ms(slots, share, LATENCY_STEPS_PER_DECADE) for share in (0.5, 0.95, 0.99))
-    return TrafficPoint(
-        window=window,
-        version=version,
-        rows=int(volume["n"].sum()),
-        errors=int(volume.filter(pl.col("feature") == Status.ERROR)["n"].sum()),
-        p50_latency_ms=p50,
-        p95_latency_ms=p95,
-        p99_latency_ms=p99,
-    )

@@ -61,9 +61,12 @@ class FeatureDrift:
 
     A measure that cannot be said is None, with a reason. psi : nats. ks, missing, reference_missing, new_share : 0 to 1.
     jensen_shannon : 0 to 0.833. wasserstein : in standard deviations of the reference.
+    name : as Signature.shown has it; rows of versions that take the feature in another way are left out.
+    feature : its own name, which those of both types share.
     """
 
     name: str
+    feature: str
     kind: Kind
     rows: int
     psi: float | None

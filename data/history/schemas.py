@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,8 +33,10 @@ def schema_changes(folder: DeltaFolder, signature: Signature, window: Window) ->
     if not held:
         return ()
     found = [change for name in sorted({n for names in held.values() for n in names}) for change in _of(name, held)]
-    told = {c.column: c.name for c in signature.columns}
-    changes = _joined([replace(change, column=_name(change.column, told)) for change in found])
+    told = {c.column: c.name for c in signature.logged}
+    columns = Counter(_name(column, told) for column in {n for names in held.values() for n in names})
+    several = {name for name, count in columns.items() if count > 1}
+    changes = _joined([replace(change, column=_name(change.column, told)) for change in found], several)
     return tuple(sorted((c for c in changes if c.at in window), key=lambda c: (c.at, c.column)))
 
 
@@ -80,17 +83,16 @@ def _name(column: str, told: dict[str, str]) -> str:
     return told.get(column) or (spelt[1] if spelt else column)
 
 
-def _joined(changes: list[SchemaChange]) -> Iterator[SchemaChange]:
-    """A column that goes where one of the same name comes has changed its type: one change instead of two."""
-    gone = {change.column: change for change in changes if change.kind is Change.DROPPED}
-    come = {change.column: change for change in changes if change.kind is Change.NEW}
-    for name in gone.keys() | come.keys():
-        old, new = gone.get(name), come.get(name)
-        if old and new:
-            detail = f"values of another type since this day; {old.detail} as before"
-            yield SchemaChange(at=new.at, column=name, kind=Change.RETYPED, detail=detail)
-        else:
-            yield from (change for change in (old, new) if change)
+def _joined(changes: list[SchemaChange], several: set[str]) -> Iterator[SchemaChange]:
+    """What came under a name that has `several` columns has changed its type: one change, and no drop beside it."""
+    retyped = {change.column for change in changes if change.kind is Change.NEW} & several
+    for name in retyped:
+        come = max((c for c in changes if c.column == name and c.kind is Change.NEW), key=lambda c: c.at)
+        gone = [c.detail for c in changes if c.column == name and c.kind is Change.DROPPED]
+        as_before = f"{gone[-1]} as before" if gone else "other versions go on as before"
+        detail = f"values of another type since this day; {as_before}"
+        yield SchemaChange(at=come.at, column=name, kind=Change.RETYPED, detail=detail)
+    yield from (change for change in changes if change.column not in retyped)
 
 
 def _midnight(day: str) -> datetime:

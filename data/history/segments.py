@@ -33,18 +33,18 @@ SORTED_BY = {Task.BINARY: ("roc_auc", False), Task.MULTICLASS: ("accuracy", Fals
 
 def segment_of(history: History, counter: Counter, column: str, window: Window, chosen: Chosen) -> SegmentColumn:
     """The column as it is watched, or with the commonest values of the window. Raises UnknownColumn."""
-    watched = next((segment for segment in history.profile.segments if segment.name == column), None)
+    stored = history.signature.stored_as(column)
+    watched = next((s for s in history.profile.segments if (s.name, s.stored) == (column, stored)), None)
     if watched is not None:
         return watched
-    stored = history.signature.stored_as(column)
     values = pl.Series(dtype=pl.Null) if stored is None else _values(counter.rows(window, chosen), stored)
     return SegmentColumn.of(history.signature, history.model, column, values)
 
 
 def is_watched(counter: Counter, segment: SegmentColumn) -> bool:
     """Whether the roll-ups hold the column: chosen, and counted since."""
-    segments = counter.profile.segments
-    return any(segment is one for one in segments) and counter.cursor.counted_by(segments)
+    profile = counter.profile
+    return any(segment is one for one in profile.segments) and counter.cursor.counted_by(profile.counted_by)
 
 
 def segment_counts(counter: Counter, segment: SegmentColumn, window: Window, chosen: Chosen) -> pl.DataFrame:

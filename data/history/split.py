@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
+from pilothouse.data.history.results import TrafficPoint
 from pilothouse.data.log.schema import Status
 from pilothouse.data.measures.drift import Counts, Floats
+from pilothouse.data.measures.latency import percentile_ms
+from pilothouse.data.rollups.bins import LATENCY_SLOTS, LATENCY_STEPS_PER_DECADE
 from pilothouse.data.rollups.profile import FeatureProfile
 from pilothouse.data.rollups.schema import Part
 from pilothouse.data.windows import Window
@@ -48,3 +51,21 @@ def labelled_rows(counts: pl.DataFrame) -> int:
     """Rows that have a label."""
     labelled = counts.filter(pl.col("part") == Part.OUTCOME, pl.col("feature") == "score")
     return int(labelled["n"].sum())
+
+
+def traffic_point(counts: pl.DataFrame, window: Window, version: int) -> TrafficPoint:
+    """Rows, errors and latency of a version in one window."""
+    volume = counts.filter(pl.col("part") == Part.VOLUME)
+    latency = counts.filter(pl.col("part") == Part.LATENCY)
+    slots = np.zeros(LATENCY_SLOTS, np.int64)
+    np.add.at(slots, latency["bin"].to_numpy(), latency["n"].to_numpy())
+    p50, p95, p99 = (percentile_ms(slots, share, LATENCY_STEPS_PER_DECADE) for share in (0.5, 0.95, 0.99))
+    return TrafficPoint(
+        window=window,
+        version=version,
+        rows=int(volume["n"].sum()),
+        errors=int(volume.filter(pl.col("feature") == Status.ERROR)["n"].sum()),
+        p50_latency_ms=p50,
+        p95_latency_ms=p95,
+        p99_latency_ms=p99,
+    )

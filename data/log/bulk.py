@@ -16,7 +16,7 @@ from types import TracebackType
 
 import pyarrow as pa
 
-from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.delta import DeltaFolder, fitted
 from pilothouse.data.delta.files import DataFile, FileWriter, Layout, in_order, partitions
 from pilothouse.data.errors import CommitConflict
 from pilothouse.data.log.tables import label_folder, prediction_folder
@@ -35,6 +35,8 @@ BLOCK_ROWS, BLOCK_BYTES = 1_000_000, 128 * 1024 * 1024
 """From how much on a block is written. Two are in memory: one that grows and one that is being written."""
 _FOLD_EVERY = 4_000_000
 """Rows after which roll-ups are committed: an answer lags this far behind at most while an import runs."""
+_FOLD_BYTES = 384 * 1024 * 1024
+"""Roll-ups in memory after which they are committed: many features fill it sooner."""
 _COUNTED_ROWS = 1 << 17
 """Rows counted at a time; it bounds memory."""
 _THREADS = 3
@@ -130,7 +132,7 @@ class BulkLog:
     def _write(self) -> None:
         """Begin to write the block that has grown, once the one before stands in the log."""
         self._settle()
-        due = self._taken_off() if self._unfolded.rows >= _FOLD_EVERY else None
+        due = self._taken_off() if self._unfolded.due else None
         if self._predictions.waiting or self._labels.waiting:
             self._writing = self._begun()
         if due is not None:
@@ -180,6 +182,10 @@ class _Unfolded:
     counting: Counting
     files: set[str] = field(default_factory=set)
     rows: int = 0
+
+    @property
+    def due(self) -> bool:
+        return self.rows >= _FOLD_EVERY or self.counting.written_bytes >= _FOLD_BYTES
 
     def counted(self) -> Counted:
         return Counted(files=frozenset(self.files), rows=self.rows, table=self.counting.table())
@@ -239,8 +245,10 @@ class _Stream:
         return bool(rows >= BLOCK_ROWS or size >= BLOCK_BYTES)
 
     def ordered(self) -> pa.Table:
-        """The rows that wait, partition by partition."""
-        return in_order(pa.concat_tables(self._tables or [self.folder.schema.empty_table()]), self.folder.partition_by)
+        """The rows that wait, partition by partition, in the stored columns: the table may know more than the model."""
+        if not self._tables:
+            return self.folder.schema.empty_table()
+        return in_order(fitted(pa.concat_tables(self._tables), self.folder.layout().schema), self.folder.partition_by)
 
     def write(self, rows: pa.Table, threads: ThreadPoolExecutor) -> _Part:
         """Begin to write `rows`, which are those that wait."""

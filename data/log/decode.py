@@ -66,14 +66,17 @@ class PredictionDecoder:
 
     def __init__(self, signature: Signature) -> None:
         self.schema = prediction_schema(signature)
-        self._features, self._context = signature.features, signature.context
+        self._signature, self._context = signature, signature.context
         self._target = signature.target
         self._entry = msgspec.json.Decoder(PredictionEntry)
-        self._rows = msgspec.json.Decoder(list[_row_type(signature.features)])  # type: ignore[misc]
+        self._rows: dict[tuple[Feature, ...], msgspec.json.Decoder[list[Any]]] = {}
+        # Columns of features as other versions take them.
+        self._others = [c.column for c in signature.logged if isinstance(c, Feature)] if signature.variants else []
 
     def columns(self, body: bytes) -> _Columns:
         entry = self._entry.decode(body)
-        rows = self._rows.decode(entry.rows)
+        features = self._signature.of_version(entry.version).features
+        rows = self._rows_of(features).decode(entry.rows)
         count = len(rows)
         columns: _Columns = {
             "prediction_id": _checked("ids", entry.ids, count),
@@ -85,14 +88,20 @@ class PredictionDecoder:
             "keys": _key_texts(_checked("keys", entry.keys, count)),
             "prediction": _checked("predictions", _typed(entry.predictions, self._target.kind), count),
             "score": _checked("scores", entry.scores, count),
-            "latency_us": [entry.latency_us] * count,
+            "latency_us": _checked("latencies_us", entry.latencies_us, count, otherwise=entry.latency_us),
             "status": [entry.status.value] * count,
             "caller": [entry.caller] * count,
             "weight": [None] * count,
         }
-        for place, feature in enumerate(self._features):
+        columns |= {column: [None] * count for column in self._others}
+        for place, feature in enumerate(features):
             columns[feature.column] = list(map(attrgetter(f"f{place}"), rows))
         return columns | self._context_columns(entry, count)
+
+    def _rows_of(self, features: tuple[Feature, ...]) -> msgspec.json.Decoder[list[Any]]:
+        if features not in self._rows:
+            self._rows[features] = msgspec.json.Decoder(list[_row_type(features)])  # type: ignore[misc]
+        return self._rows[features]
 
     def _context_columns(self, entry: PredictionEntry, count: int) -> _Columns:
         given = [row or {} for row in _checked("context", entry.context, count)]
@@ -145,16 +154,19 @@ def _json_batches(decoder: Decoder, entries: Iterable[Stored], unreadable: list[
 
 
 def _arrow_batches(decoder: Decoder, entries: Iterable[Stored], unreadable: list[tuple[int, str]]) -> list[pa.Table]:
-    batches = []
+    """One batch of all Arrow entries in a row, each column in one piece: what follows goes over every piece."""
+    wanted = pa.schema([f for f in decoder.schema if f.name not in ("spool", "day")])
+    tables = [wanted.empty_table()]
+    flags: list[bool] = []
     for stored in entries:
         try:
-            table = _fitted(pa.ipc.open_stream(stored.body).read_all(), decoder.schema)
+            tables.append(_fitted(pa.ipc.open_stream(stored.body).read_all(), wanted))
         except (pa.ArrowException, OSError, BadEntry) as error:
             # Arrow reports a body cut short, or one that does not unpack, as an OSError.
             unreadable.append((stored.seq, _reason(error)))
             continue
-        batches.append(_with_flag(table, [stored.caller_ids] * table.num_rows))
-    return batches
+        flags.extend([stored.caller_ids] * tables[-1].num_rows)
+    return [_with_flag(pa.concat_tables(tables).combine_chunks(), flags)]
 
 
 def _completed(decoder: Decoder, batch: pa.Table, spool_id: str) -> pa.Table:
@@ -167,22 +179,28 @@ def _completed(decoder: Decoder, batch: pa.Table, spool_id: str) -> pa.Table:
     )
 
 
-def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def _fitted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     """`table` with nulls for columns that its writer did not know. Raises BadEntry for any other difference."""
-    fields = [f for f in schema if f.name not in ("spool", "day")]
-    unknown = set(table.schema.names) - {f.name for f in fields}
+    if not table.schema.equals(wanted):
+        table = _widened(table, wanted)
+    for field in wanted:
+        if not field.nullable and table[field.name].null_count:
+            raise BadEntry(f"{field.name} holds nulls")
+    return table
+
+
+def _widened(table: pa.Table, wanted: pa.Schema) -> pa.Table:
+    unknown = set(table.schema.names) - set(wanted.names)
     if unknown:
         raise BadEntry(f"the table has no column {', '.join(sorted(unknown))}")
     columns = []
-    for field in fields:
+    for field in wanted:
         known = field.name in table.schema.names
         column = table[field.name] if known else pa.nulls(table.num_rows, field.type)
         if column.type != field.type:
             raise BadEntry(f"{field.name} is {column.type}, not {field.type}")
-        if column.null_count and not field.nullable:
-            raise BadEntry(f"{field.name} holds nulls")
         columns.append(column)
-    return pa.table(columns, schema=pa.schema(fields))
+    return pa.table(columns, schema=wanted)
 
 
 def _with_flag(table: pa.Table, flags: list[bool]) -> pa.Table:

@@ -83,8 +83,8 @@ def askable(signature: Signature) -> dict[str, Column]:
         "latency_us": Column(stored="latency_us", kind=Kind.INTEGER),
         "at": Column(stored="at", kind=_TIME),
     }
-    columns = {c.column: Column(stored=c.column, kind=c.kind) for c in signature.columns}
-    named = {c.name: columns[c.column] for c in signature.columns}
+    columns = {c.column: Column(stored=c.column, kind=c.kind) for c in signature.logged}
+    named = {name: columns[column] for column, name in signature.shown().items()}
     return {**columns, **named, **own}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from datetime import datetime
 
 import polars as pl
@@ -11,13 +13,16 @@ import pyarrow as pa
 from pilothouse.data.errors import BadData, MissingColumn, NaiveTime
 from pilothouse.data.log.door import Door
 from pilothouse.data.log.ids import new_id_column
-from pilothouse.data.log.schema import Role, Status, label_schema, prediction_schema
+from pilothouse.data.log.schema import MAX_LATENCY_US, Role, Status, label_schema, prediction_schema
 from pilothouse.data.log.spool import Entry, EntryKind, Format, Spool
 from pilothouse.data.signature import Signature
 from pilothouse.data.windows import Clock, utc_now
 
 BLOCK_ROWS = 50_000
 """Rows in one entry; it bounds what a sealer has to hold of it."""
+_BLOCKS_UNDER_WAY = 2
+"""One that is being written and one that waits: a frame may be larger than what may wait at all."""
+_LATENCY = "latency_us"
 
 
 def append_frame(
@@ -77,10 +82,12 @@ def typed_predictions(
     other columns are left out. Without `prediction_id` ids are made, and without `at` or `logged_at` the rows happened,
     or were logged, now. NaN is null.
     version : of rows that do not say it themselves; None when all do. door : what may not enter the log; None lets all in.
+    latency_us : numbers of microseconds from 0 on, of which a fraction is rounded away.
     Raises MissingColumn, NaiveTime, or BadData when a column has not the type of its feature.
     """
     now = clock()
-    given = _required(frame, ["prediction", *signature.names], model)
+    signature = _one_variant(frame, signature, version)
+    given = _with_whole_latency(_required(frame, ["prediction", *signature.names], model), signature)
     allowed = given if door is None or door.open else door.frame(given)
     rename = {column.name: column.column for column in signature.columns}
     renamed = allowed.select(pl.col(name).alias(rename.get(name, name)) for name in allowed.columns)
@@ -117,6 +124,32 @@ def typed_labels(
     return _typed(filled, label_schema(signature))
 
 
+def _one_variant(frame: pl.DataFrame, signature: Signature, version: int | None) -> Signature:
+    """The signature with the features as the frame's versions take them. Raises BadData when they do not agree."""
+    if not signature.variants:
+        return signature
+    told = pl.Series([version]) if "version" not in frame.columns else frame["version"].unique().sort()
+    versions: list[int] = told.to_list()
+    taken = {signature.of_version(each) for each in versions}
+    if len(taken) > 1:
+        raise BadData(
+            f"The versions {', '.join(map(str, versions))} take their features in different ways. "
+            "Log the rows of each version in a frame of their own."
+        )
+    return taken.pop() if taken else signature
+
+
+def _with_whole_latency(frame: pl.DataFrame, signature: Signature) -> pl.DataFrame:
+    if _LATENCY not in frame.columns or _LATENCY in signature.names or not frame[_LATENCY].dtype.is_numeric():
+        return frame
+    taken = frame[_LATENCY].cast(pl.Float64).fill_nan(None)
+    if not taken.is_between(0, MAX_LATENCY_US).all():
+        raise BadData(
+            f"Column {_LATENCY!r} holds values outside of 0 to {MAX_LATENCY_US:,}. Give microseconds, or null for none."
+        )
+    return frame.with_columns(taken.round().cast(pl.Int64))
+
+
 def _required(frame: pl.DataFrame, names: list[str], model: str) -> pl.DataFrame:
     for name in names:
         if name not in frame.columns:
@@ -132,28 +165,39 @@ def _with_defaults(frame: pl.DataFrame, defaults: dict[str, datetime | str | int
 def _typed(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
     """`frame` in the table's types and order, without the columns that the sealer adds. What it lacks becomes null."""
     fields = [field for field in schema if field.name not in ("spool", "day")]
-    columns = [_converted(frame, field) for field in fields]
-    return pa.table(columns, schema=pa.schema(fields))
+    kinds = frame.schema
+    for field in fields:
+        _check_type(kinds, field)
+    columns = frame.select(_plain(f.name, kinds[f.name]) for f in fields if f.name in kinds).to_arrow()
+    return pa.table([_converted(columns, field) for field in fields], schema=pa.schema(fields))
 
 
-def _converted(frame: pl.DataFrame, field: pa.Field) -> pa.ChunkedArray | pa.Array:
-    if field.name not in frame.columns:
+def _check_type(kinds: Mapping[str, pl.DataType], field: pa.Field) -> None:
+    dtype = kinds.get(field.name)
+    if dtype is None:
         if not field.nullable:
-            raise MissingColumn("the frame", field.name, frame.columns)
-        return pa.nulls(frame.height, field.type)
-    column = frame[field.name]
-    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is None:
+            raise MissingColumn("the frame", field.name, list(kinds))
+    elif isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
         raise NaiveTime(f"column {field.name!r}")
-    if not _fits(column.dtype, field.type):
-        raise BadData(f"Column {field.name!r} is of type {column.dtype}; the log wants {field.type}. Convert it.")
-    if column.dtype in (pl.Categorical, pl.Enum):
-        column = column.cast(pl.String)
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-    if column.null_count() and not field.nullable:
-        raise BadData(f"Column {field.name!r} holds {column.null_count()} nulls. Give a value in every row.")
+    elif not _fits(dtype, field.type):
+        raise BadData(f"Column {field.name!r} is of type {dtype}; the log wants {field.type}. Convert it.")
+
+
+def _plain(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column without what Arrow's types do not know: NaN is missing, a category is its text."""
+    if dtype in (pl.Categorical, pl.Enum):
+        return pl.col(name).cast(pl.String)
+    return pl.col(name).fill_nan(None) if dtype.is_float() else pl.col(name)
+
+
+def _converted(columns: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    if field.name not in columns.schema.names:
+        return pa.nulls(columns.num_rows, field.type)
+    column = columns[field.name]
+    if column.null_count and not field.nullable:
+        raise BadData(f"Column {field.name!r} holds {column.null_count} nulls. Give a value in every row.")
     try:
-        return column.to_arrow().cast(field.type)
+        return column if column.type == field.type else column.cast(field.type)
     except pa.ArrowInvalid as error:
         raise BadData(f"Column {field.name!r} does not fit {field.type}: {error}.") from error
 
@@ -170,13 +214,15 @@ def _fits(dtype: pl.DataType, wanted: pa.DataType) -> bool:
 
 
 def _submit(spool: Spool, model: str, kind: EntryKind, table: pa.Table, caller_ids: bool) -> int:
-    pending = [
-        spool.submit(
-            Entry(model=model, kind=kind, format=Format.ARROW, caller_ids=caller_ids, rows=block.num_rows, body=body)
+    under_way: deque[Future[None]] = deque()
+    for block, body in _blocks(table):
+        if len(under_way) == _BLOCKS_UNDER_WAY:
+            under_way.popleft().result()
+        entry = Entry(
+            model=model, kind=kind, format=Format.ARROW, caller_ids=caller_ids, rows=block.num_rows, body=body
         )
-        for block, body in _blocks(table)
-    ]
-    for done in pending:
+        under_way.append(spool.submit(entry))
+    for done in under_way:
         done.result()
     return int(table.num_rows)
 
@@ -185,6 +231,7 @@ def _blocks(table: pa.Table) -> Iterator[tuple[pa.Table, bytes]]:
     for start in range(0, table.num_rows, BLOCK_ROWS):
         block = table.slice(start, BLOCK_ROWS)
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, block.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        # Not compressed: a small block would take longer, and an erasure looks for a name in it as it stands.
+        with pa.ipc.new_stream(sink, block.schema) as writer:
             writer.write_table(block)
         yield block, sink.getvalue().to_pybytes()

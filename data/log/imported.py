@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pilothouse.data.log.repeats import ANSWERING
 from pilothouse.data.log.tables import label_folder, prediction_folder
 from pilothouse.data.signature import Signature
 from pilothouse.data.sql.duck import connect, statement
@@ -16,11 +17,11 @@ from pilothouse.data.workspace import Workspace
 
 
 def known_rows(asked: pa.Table, files: Sequence[str]) -> list[int]:
-    """Numbers of the rows of `asked` (prediction_id, version, role) that stand in the prediction table's `files`."""
+    """Numbers of the rows of `asked` (columns IDENTITY) that the prediction table's `files` hold as the same answer."""
     numbered = asked.append_column("row_number", pa.array(range(asked.num_rows), pa.int64()))
     with connect(sorted({Path(file).parent for file in files})) as database:
         database.register("asked", numbered)
-        rows = database.sql(statement("known_rows"), params={"files": list(files)}).fetchall()
+        rows = database.sql(statement("known_rows"), params={"files": list(files), "answering": ANSWERING}).fetchall()
     return [number for (number,) in rows]
 
 

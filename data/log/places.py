@@ -53,10 +53,13 @@ class _Places:
     rows: Rows
 
     def of(self, wanted: Hashes) -> Rows:
-        """Rows of which a hash is among `wanted`, rising, each once."""
+        """Rows of which a hash is among `wanted`, which rise, too; rising, each once."""
+        if len(wanted) > len(self.hashes):
+            # Most of so many are in other files: each of the fewer is asked for.
+            near = np.minimum(np.searchsorted(wanted, self.hashes), len(wanted) - 1)
+            return np.unique(self.rows[wanted[near] == self.hashes])
         first = np.searchsorted(self.hashes, wanted)
         last = np.searchsorted(self.hashes, wanted, side="right")
-        # Of many wanted ids most are in other files: only those found here may cost a step of their own.
         met = np.flatnonzero(first < last)
         found = [self.rows[first[i] : last[i]] for i in met]
         return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint32)
@@ -72,7 +75,7 @@ class RowIndex:
 
     def with_values(self, files: Sequence[str], column: str, values: Iterable[str]) -> dict[str, Rows]:
         """Rows that all but surely hold one of `values` in `column`, for each file that has such rows."""
-        wanted = _hashed(pl.Series(sorted(set(values)), dtype=pl.String))
+        wanted = np.sort(_hashed(pl.Series(list(set(values)), dtype=pl.String)))
         return _present((path, self._places(path, column, _values).of(wanted)) for path in files)
 
     def with_pairs(self, files: Sequence[str], column: str, keys: Iterable[Sequence[str]]) -> dict[str, Rows]:

@@ -1,4 +1,8 @@
-"""Rows that are in the log already: a client that got no answer sends its request again, perhaps to another worker."""
+"""Rows that are in the log already: a client that got no answer sends its request again, perhaps to another worker.
+
+A request has one answer, so an id names one row among those of roles that answer. Another version may have been promoted
+before the request came again: the row that came first stays. A shadow or a batch says its own about the same request.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +16,29 @@ import pyarrow.compute as pc
 
 from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.log.decode import CALLER_IDS
+from pilothouse.data.log.schema import TRAFFIC
 from pilothouse.data.log.seen import Seen
 from pilothouse.data.sql.duck import connect, statement
 
 IDENTITY = ("prediction_id", "version", "role")
+"""Columns of the log that tell which answer a row is; see `identities`."""
+ANSWERING = [role.value for role in TRAFFIC]
 _MOMENT = ("prediction_id", "key", "observed_at")
 _TOLD = (*_MOMENT, "recorded_at", "label", "source")
 
+
+def identities(rows: pl.DataFrame) -> pl.DataFrame:
+    """The columns IDENTITY of `rows`, in which rows that are the same answer agree."""
+    answers = pl.col("role").is_in(ANSWERING)
+    return rows.select(
+        "prediction_id",
+        pl.when(answers).then(0).otherwise(pl.col("version")).alias("version"),
+        pl.when(answers).then(pl.lit("answer")).otherwise(pl.col("role")).alias("role"),
+    )
+
+
 # Files are known by their full path and never change, so every log of the process may share these.
-_predictions_seen = Seen(IDENTITY)
+_predictions_seen = Seen(IDENTITY, identities)
 _labels_seen = Seen(_MOMENT)
 
 Repeats = Callable[[pa.Table, DeltaFolder], pa.Table]
@@ -28,7 +46,7 @@ Repeats = Callable[[pa.Table, DeltaFolder], pa.Table]
 
 
 def new_predictions(days_back: int) -> Repeats:
-    """Drop rows whose identity stands earlier in the batch, or (ids chosen by the caller) in the table.
+    """Drop rows that are the same answer as one logged earlier in the batch or (ids of the caller) in the table.
 
     days_back : how many days around the batch's own event days the table is searched.
     """
@@ -41,7 +59,7 @@ def new_predictions(days_back: int) -> Repeats:
         asked = once.select(IDENTITY).append_column("row_number", _numbers(once))
         mask = once[CALLER_IDS]
         days = _days_around(once.filter(mask)["day"], days_back)
-        known = _found("known_rows", asked.filter(mask), folder, days, _predictions_seen)
+        known = _found("known_rows", asked.filter(mask), folder, days, _predictions_seen, answering=ANSWERING)
         return _without(once, known).drop_columns(CALLER_IDS)
 
     return new_rows
@@ -69,8 +87,13 @@ def new_labels(days_back: int) -> Repeats:
 
 
 def _later_copies(batch: pa.Table) -> list[int]:
-    first = pl.DataFrame(batch.select(IDENTITY)).select(pl.struct(pl.all()).is_first_distinct()).to_series()
-    return (~first).arg_true().to_list()
+    """Of each answer all but the one logged first; spool by spool, as they come, that need not be the first row."""
+    same = identities(pl.DataFrame(batch.select(IDENTITY)))
+    if same.is_unique().all():
+        return []
+    by_time = same.with_columns(pl.DataFrame(batch.select(["logged_at"])), number=pl.int_range(pl.len()))
+    kept = by_time.sort("logged_at", maintain_order=True).unique(IDENTITY, keep="first")["number"]
+    return by_time.filter(~pl.col("number").is_in(kept.implode()))["number"].to_list()
 
 
 def _numbers(table: pa.Table) -> pa.Array:
@@ -90,13 +113,18 @@ def _days_around(days: pa.ChunkedArray, back: int) -> set[str]:
     return {(day + timedelta(days=shift)).isoformat() for day in present for shift in range(-back, back + 1)}
 
 
-def _found(question: str, asked: pa.Table, folder: DeltaFolder, days: set[str], seen: Seen) -> list[int]:
-    """Row numbers of `asked` that the statement `question` finds in the table's files of `days`."""
+def _found(
+    question: str, asked: pa.Table, folder: DeltaFolder, days: set[str], seen: Seen, **values: list[str]
+) -> list[int]:
+    """Row numbers of `asked` that the statement `question` finds in the table's files of `days`.
+
+    values : what the statement binds beside the files.
+    """
     files = folder.files(keep=days.__contains__) if asked.num_rows else []
     files = seen.files_with(files, pl.DataFrame(asked)) if files else []
     if not files:
         return []
     with connect([folder.path]) as database:
         database.register("asked", asked)
-        rows = database.sql(statement(question), params={"files": files}).fetchall()
+        rows = database.sql(statement(question), params={"files": files, **values}).fetchall()
     return [number for (number,) in rows]

@@ -121,8 +121,8 @@ def keep(log: ModelLog, policy: LogPolicy, *, write: bool = True) -> RetentionRe
 
 def private_columns(model: ModelRow) -> list[str]:
     """Columns of the prediction table that are emptied in old rows: entity, business keys, sensitive and masked ones."""
-    guarded = [model.signature.stored_as(name) for name, told in model.classes.items() if told in UNSHOWN]
-    return ["entity_id", "keys", *(column for column in guarded if column is not None)]
+    guarded = [model.signature.all_stored_as(name) for name, told in model.classes.items() if told in UNSHOWN]
+    return ["entity_id", "keys", *(column for columns in guarded for column in columns)]
 
 
 def sampled(prediction_id: str, share: float) -> bool:

@@ -20,6 +20,9 @@ class Role(StrEnum):
     BATCH = "batch"
 
 
+MAX_LATENCY_US = 10**15
+"""Thirty years: more is a slip, such as a time instead of how long something took."""
+
 TRAFFIC = (Role.CHAMPION, Role.CANARY)
 """The roles whose rows count as traffic and enter drift: every request once."""
 
@@ -32,7 +35,8 @@ class Status(StrEnum):
 def prediction_schema(signature: Signature) -> pa.Schema:
     """Columns of the prediction table, in order. The first four carry file statistics.
 
-    Identity: (prediction_id, version, role); `model` is the table. `keys`: business keys as canonical JSON or null.
+    Identity: (prediction_id, version, role), and among rows of TRAFFIC the id alone; `model` is the table.
+    `keys`: business keys as canonical JSON or null.
     `score`: probability of the positive class for a binary task, null otherwise.
     `weight`: how many rows this one stands for where old rows were thinned to a sample; null for itself alone.
     `day`: the event day in UTC, the partition.
@@ -46,7 +50,7 @@ def prediction_schema(signature: Signature) -> pa.Schema:
             pa.field("role", pa.string(), nullable=False),
             pa.field("entity_id", pa.string()),
             pa.field("keys", pa.string()),
-            *(pa.field(f.column, f.arrow_type) for f in signature.columns),
+            *(pa.field(c.column, c.arrow_type) for c in signature.logged),
             pa.field("prediction", signature.target.arrow_type),
             pa.field("score", pa.float64()),
             pa.field("latency_us", pa.int64()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +24,20 @@ HELD_BYTES = 128 * 1024 * 1024
 
 
 class Seen:
-    """Sorted hashes of the rows of data files, over the columns that make up a row's identity. Safe between threads."""
+    """Sorted hashes of the rows of data files, over the columns that make up a row's identity. Safe between threads.
 
-    def __init__(self, columns: Sequence[str], held_bytes: int = HELD_BYTES) -> None:
+    columns : that are read. alike : from them to columns in which rows of one identity agree; None when they do.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        alike: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+        *,
+        held_bytes: int = HELD_BYTES,
+    ) -> None:
         self._columns = tuple(columns)
+        self._alike = alike
         self._held_bytes = held_bytes
         self._files: OrderedDict[str, Hashes] = OrderedDict()
         self._lock = threading.Lock()
@@ -48,7 +58,8 @@ class Seen:
         return held
 
     def _hashed(self, rows: pl.DataFrame) -> Hashes:
-        hashes: Hashes = rows.select(self._columns).hash_rows(seed=7).to_numpy()
+        identities = rows.select(self._columns)
+        hashes: Hashes = (self._alike(identities) if self._alike else identities).hash_rows(seed=7).to_numpy()
         return hashes
 
 

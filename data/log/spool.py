@@ -102,6 +102,8 @@ def connect(path: Path, durability: Durability = Durability.FULL) -> sqlite3.Con
     )
     try:
         connection.execute(f"PRAGMA synchronous = {durability.synchronous}")
+        # What is sealed is deleted at once; an erasure overwrites what is left of it, which others need not.
+        connection.execute(sql.LEAVE_FREE_PAGES)
         if not connection.execute(sql.HAS_CRC).fetchone()[0]:
             connection.execute(sql.ADD_CRC)
         if not connection.execute(sql.HAS_FORGOTTEN).fetchone()[0]:

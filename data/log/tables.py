@@ -22,7 +22,7 @@ def prediction_folder(
     workspace: Workspace, model: str, signature: Signature, *, crash: Callable[[str], None] = _no_crash
 ) -> DeltaFolder:
     """The predictions of `model`, partitioned by the day of the event."""
-    categories = [c.column for c in signature.columns if c.kind is Kind.CATEGORY]
+    categories = [c.column for c in signature.logged if c.kind is Kind.CATEGORY]
     return DeltaFolder(
         workspace.predictions(model),
         prediction_schema(signature),

@@ -11,6 +11,7 @@ from pilothouse.data.rollups.bins import CategoryBins, NumberBins
 from pilothouse.data.rollups.profile import FeatureProfile
 
 BARS = 30
+OTHER, NEW = "other", "new"
 
 
 def draw_bins(feature: FeatureProfile, counts: Counts) -> tuple[Bin, ...]:
@@ -40,7 +41,7 @@ def _category_bars(bins: CategoryBins, reference: Floats, current: Floats) -> li
     shown = min(len(bins.values), BARS)
     bars = [_bar(bins.values[i], reference[i], current[i]) for i in range(shown)]
     rest = slice(shown, bins.other + 1)
-    ends = [("other", reference[rest].sum(), current[rest].sum()), ("new", reference[bins.new], current[bins.new])]
+    ends = [(OTHER, reference[rest].sum(), current[rest].sum()), (NEW, reference[bins.new], current[bins.new])]
     return bars + [_bar(label, was, is_) for label, was, is_ in ends if was or is_]
 
 

@@ -56,6 +56,7 @@ def describe(
     state, reason = _state(feature, measured.get("psi"), missing, silence, seen.rows, rule)
     return FeatureDrift(
         name=feature.name,
+        feature=feature.name,
         kind=feature.kind,
         rows=seen.rows,
         psi=measured.get("psi"),

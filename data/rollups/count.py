@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,12 +19,19 @@ from pilothouse.data.rollups.groups import dictionary, group_rows
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.rollups.schema import ROLLUP_SCHEMA, Part, Tier, opened, period
 
+Key = tuple[Any, ...]
+"""A group, as the columns GROUP of groups.py."""
 Values = npt.NDArray[Any]
 """Numbers as float64, or categories as their slots."""
 _CHUNK = 1 << 15
 """Rows counted at a time: codes, values and counts of a column meet in the cache, and no page of memory is new."""
 _KEPT_CELLS = 1 << 24
 """Counters kept in memory before they are written out as rows: 256 MB with their sums."""
+_SETTLED_CELLS = 1 << 19
+"""Counters from which on they are written out as soon as the rows have moved on to other hours: rows that come in the
+order of time are counted in the same few pages of memory all along."""
+_MOVED_ON = 8
+"""One group in so many that is counted on may be divided: its rows add up."""
 _CELLS_AT_ONCE = 1 << 18
 """Counters written out at a time, so that what comes in between needs no new pages of memory."""
 
@@ -80,9 +87,12 @@ class Counting:
         self._zone, self._hours_from = zone, hours_from
         self._columns = _columns(profile)
         self._width = self._columns[-1].places.stop
+        self._bins = np.concatenate([np.arange(column.slots, dtype=np.int32) for column in self._columns])
         self._written: list[pa.Table] = []
+        self._place_of: dict[Key, int] = {}
+        self._counts: Ints = np.zeros((0, self._width), np.int64)
+        self._sums: Floats = np.zeros((0, self._width))
         self.counted = 0
-        self._clear()
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Count `rows`, in which a feature may be of any type that a dictionary can hold, or absent."""
@@ -90,7 +100,10 @@ class Counting:
             return
         self.counted += rows.num_rows
         groups = group_rows(rows, self._zone, self._hours_from)
-        at = self._places(groups.keys)[groups.of]
+        keys = groups.keys.rows()
+        if self._is_over_with(keys):
+            self._write_out()
+        at = self._places(keys)[groups.of]
         answered = pc.equal(rows["status"], Status.OK.value)
         if not pc.all(answered).as_py():
             ok = pl.Series(answered).to_numpy()
@@ -98,27 +111,44 @@ class Counting:
             rows, at = rows.filter(answered), at[ok]
         self._counts[:, _ANSWERS] += np.bincount(at, minlength=len(self._counts))
         self._add_answered(rows, at)
-        if len(self._place_of) * self._width > _KEPT_CELLS:
-            self._written.append(self._unwritten())
-            self._clear()
+        if self._cells > _KEPT_CELLS:
+            self._write_out()
+
+    @property
+    def written_bytes(self) -> int:
+        """Memory taken by rows that have been written out."""
+        total: int = sum(table.nbytes for table in self._written)
+        return total
 
     def table(self) -> pa.Table:
         """What has been counted, as roll-ups store it."""
         return pa.concat_tables([*self._written, self._unwritten()])
 
-    def _clear(self) -> None:
-        self._place_of: dict[tuple[Any, ...], int] = {}
-        self._counts: Ints = np.zeros((0, self._width), np.int64)
-        self._sums: Floats = np.zeros((0, self._width))
+    @property
+    def _cells(self) -> int:
+        return len(self._place_of) * int(self._width)
 
-    def _places(self, keys: pl.DataFrame) -> Ints:
+    def _is_over_with(self, keys: Sequence[Key]) -> bool:
+        """Whether rows in the groups `keys` leave nearly all groups behind that have been counted."""
+        going_on = sum(key in self._place_of for key in keys)
+        return self._cells > _SETTLED_CELLS and going_on * _MOVED_ON <= len(self._place_of)
+
+    def _write_out(self) -> None:
+        """Turn the counters into rows, and use the same memory for others."""
+        self._written.append(self._unwritten())
+        used = slice(0, len(self._place_of))
+        self._counts[used] = 0
+        self._sums[used] = 0
+        self._place_of = {}
+
+    def _places(self, keys: Sequence[Key]) -> Ints:
         """Where the counters of each group stand; new groups get new ones, in the order of time."""
-        for key in keys.rows():
+        for key in keys:
             self._place_of.setdefault(key, len(self._place_of))
         if len(self._place_of) > len(self._counts):
             room = 2 * len(self._place_of)
             self._counts, self._sums = _enlarged(self._counts, room), _enlarged(self._sums, room)
-        return np.array([self._place_of[key] for key in keys.rows()], np.int64)
+        return np.array([self._place_of[key] for key in keys], np.int64)
 
     def _add_answered(self, rows: pa.RecordBatch, at: Ints) -> None:
         measured = [(column, values) for column in self._columns if (values := _values(rows, column)) is not None]
@@ -130,19 +160,18 @@ class Counting:
                 self._tally(column, values[chunk], span, near - first)
 
     def _tally(self, column: _Column, some: Values, span: slice, group: Ints) -> None:
-        weights = None
         slots: Values = some
         if isinstance(column.bins, NumberBins):
-            slots, weights = column.bins.slots_of(some), column.bins.weights_of(some)
+            slots = column.bins.slots_of(some)
         elif column.bins is None:
             timed = ~np.isnan(some)
             slots, group = latency_slots(some[timed]), group[timed]
         cells = group * column.slots + slots
         shape = (span.stop - span.start, column.slots)
-        size = shape[0] * shape[1]
-        self._counts[span, column.places] += np.bincount(cells, minlength=size).reshape(shape)
-        if weights is not None:
-            self._sums[span, column.places] += np.bincount(cells, weights, minlength=size).reshape(shape)
+        counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+        self._counts[span, column.places] += counts
+        if isinstance(column.bins, NumberBins):
+            self._sums[span, column.places] += _sums_of(column.bins, some, cells, shape)
 
     def _unwritten(self) -> pa.Table:
         keys = pl.DataFrame(list(self._place_of), schema=_KEY_TYPES, orient="row").with_row_index("place")
@@ -174,18 +203,17 @@ class Counting:
         return pa.concat_tables(self._some_histograms(keys[at], counts[at], sums[at]) for at in groups)
 
     def _some_histograms(self, keys: pl.DataFrame, counts: Ints, sums: Floats) -> pa.Table:
-        firsts = np.array([column.first for column in self._columns])
-        column_of = np.repeat(np.arange(len(firsts)), [column.slots for column in self._columns])
-        group, place = np.nonzero(counts)
-        column = column_of[place]
-        lengths = np.bincount(group * len(firsts) + column, minlength=keys.height * len(firsts))
-        group_of, of = np.divmod(np.flatnonzero(lengths), len(firsts))
-        ends = pa.array(np.append(0, np.cumsum(lengths[lengths > 0])), pa.int32())
+        seen = np.flatnonzero(counts)
+        begins = np.arange(len(counts))[:, None] * self._width + [column.first for column in self._columns]
+        ends = np.searchsorted(seen, np.append(begins, counts.size)).astype(np.int32)
+        filled = np.flatnonzero(np.diff(ends))
+        group_of, of = np.divmod(filled, len(self._columns))
+        offsets = pa.array(ends[np.append(filled, -1)])
         lists = {
-            "bin": pa.array((place - firsts[column]).astype(np.int32)),
-            "n": pa.array(counts[group, place]),
-            "s": pa.array(sums[group, place]),
-            "s2": pa.array(np.zeros(len(place))),
+            "bin": np.tile(self._bins, len(counts))[seen],
+            "n": counts.ravel()[seen],
+            "s": sums.ravel()[seen],
+            "s2": np.zeros(len(seen)),
         }
         named = pl.DataFrame(
             {"part": [c.part.value for c in self._columns], "feature": [c.feature for c in self._columns]}
@@ -195,7 +223,7 @@ class Counting:
         )
         held = rows.to_arrow()
         arrays = [
-            pa.ListArray.from_arrays(ends, lists[field.name])
+            pa.ListArray.from_arrays(offsets, pa.array(lists[field.name]))
             if field.name in lists
             else held[field.name].cast(field.type)
             for field in ROLLUP_SCHEMA
@@ -249,6 +277,18 @@ def _values(rows: pa.RecordBatch, column: _Column) -> Values | None:
     slot_of = np.append(column.bins.slots_of(names), np.uint8(column.bins.missing))
     slots: Values = slot_of[pl.Series(pc.fill_null(coded.indices, len(names))).to_numpy()]
     return slots
+
+
+def _sums_of(bins: NumberBins, some: Floats, cells: Ints, shape: tuple[int, int]) -> Floats:
+    """Sums of `some` by cell."""
+
+    def summed(weights: Floats) -> Floats:
+        return np.bincount(cells, weights, shape[0] * shape[1]).reshape(shape).astype(np.float64, copy=False)
+
+    sums = summed(some)
+    # All that is missing is in one slot, so that it spoils no other.
+    sums[:, bins.missing] = 0.0
+    return sums if np.isfinite(sums).all() else summed(bins.weights_of(some))
 
 
 def _floats(column: pa.Array) -> Floats:

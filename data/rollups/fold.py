@@ -16,7 +16,6 @@ from pilothouse.data.rollups.gaps import with_kept_days
 from pilothouse.data.rollups.outcomes import count_outcomes
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.rollups.schema import ROLLUP_SCHEMA, to_arrow
-from pilothouse.data.rollups.segments import segments_number
 from pilothouse.data.rollups.source import Source, record_batches, split_files
 from pilothouse.data.rollups.store import Cursor, drop_other_form, replace_rows, rollup_folder, zone_number
 from pilothouse.data.settings import Settings
@@ -73,7 +72,7 @@ def fold(
     if not cursor.counted_in(settings.time_zone):
         drop_other_form(folder)
         return rebuild(workspace, model, signature, profile, policy, settings, clock=clock, crash=crash)
-    if not cursor.counted_by(profile.segments):
+    if not cursor.counted_by(profile.counted_by):
         return rebuild(workspace, model, signature, profile, policy, settings, clock=clock, crash=crash)
     source = Source.open(workspace, model, signature, policy)
     reached = _reached(source, cursor, profile, settings, clock)
@@ -130,15 +129,17 @@ def _changes(
     unread = [path for path in predictions.new if path not in counted.files]
     for batch in record_batches(unread, columns_counted(profile)):
         counting.add(batch)
-    of_labels = to_arrow(count_outcomes(outcomes, source.signature, zone, since, segments=profile.segments))
-    rows = pa.concat_tables([of_labels, counting.table(), counted.table])
+    rows = pa.concat_tables([counting.table(), counted.table])
+    if outcomes.height:
+        of_labels = count_outcomes(outcomes, source.signature, zone, since, segments=profile.segments)
+        rows = pa.concat_tables([to_arrow(of_labels), rows])
     return rows, FoldReport(
         predictions=counting.counted + counted.rows, outcomes=outcomes.height, rollup_rows=rows.num_rows
     )
 
 
 def _reached(source: Source, cursor: Cursor, profile: Profile, settings: Settings, clock: Clock) -> Cursor:
-    segments = segments_number(profile.segments)
+    segments = profile.counted_by
     return Cursor(
         predictions=source.predictions.version,
         labels=source.labels.version,

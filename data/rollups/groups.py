@@ -50,7 +50,8 @@ def group_rows(rows: pa.RecordBatch, zone: str, hours_from: datetime | None) -> 
     names = ("bucket", "version", "role", "recorded")
     code, sizes = columns[0][1], [len(values) for values, _ in columns]
     for (_, more), size in zip(columns[1:], sizes[1:], strict=True):
-        code = code * size + more
+        # Most batches are of one version and one role.
+        code = code if size == 1 else code * size + more
     found, of = _distinct(code)
     at = np.unravel_index(found.to_numpy(), sizes)
     keys = pl.DataFrame(
@@ -71,6 +72,8 @@ def dictionary(column: pa.Array) -> pa.DictionaryArray:
 
 
 def _coded(column: pa.Array) -> tuple[pl.Series, Ints]:
+    if len(column) and pc.all(pc.equal(column, column[0])).as_py():
+        return pl.Series([column[0].as_py()], dtype=pl.String), np.zeros(len(column), np.int64)
     coded = dictionary(column)
     return pl.Series(coded.dictionary, dtype=pl.String), integers(coded.indices)
 
@@ -78,6 +81,8 @@ def _coded(column: pa.Array) -> tuple[pl.Series, Ints]:
 def _distinct(values: Ints) -> tuple[pl.Series, Ints]:
     """The distinct values, rising, and the place of each value among them."""
     low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    if len(values) and low == high:
+        return pl.Series([low], dtype=pl.Int64), np.zeros(len(values), np.int64)
     if high - low > _SPARSE:
         found, places = np.unique(values, return_inverse=True)
         return pl.Series(found, dtype=pl.Int64), places
@@ -90,7 +95,7 @@ def _calendar(times: pa.Array, named: Callable[[pl.DataFrame], pl.DataFrame]) ->
     """What `named` says of each time, given a frame of starts of quarters (or seconds): distinct values, and places."""
     moments = integers(times)
     step = _QUARTER_US if len(moments) == 0 or moments.min() >= _QUARTERS_SINCE_US else _SECOND_US
-    starts, place = _distinct(moments // step)
+    starts, place = _steps(moments, step)
     spans = pl.DataFrame({"at": (starts * step).cast(pl.Datetime("us", "UTC"))})
     spans = spans.with_columns((pl.col("at") + timedelta(microseconds=step)).alias("end"))
     said = named(spans)
@@ -98,6 +103,18 @@ def _calendar(times: pa.Array, named: Callable[[pl.DataFrame], pl.DataFrame]) ->
     places = said.join(distinct, on=said.columns, how="left", nulls_equal=True, maintain_order="left")["place"]
     values = distinct.drop("place")
     return values.to_struct() if values.width > 1 else values.to_series(), places.cast(pl.Int64).to_numpy()[place]
+
+
+def _steps(moments: Ints, step: int) -> tuple[pl.Series, Ints]:
+    """`_distinct` of `moments // step`, without dividing each of those that come in the order of time."""
+    if len(moments) == 0 or (moments[1:] < moments[:-1]).any():
+        return _distinct(moments // step)
+    first, last = int(moments[0]) // step, int(moments[-1]) // step
+    if last - first > len(moments):
+        return _distinct(moments // step)
+    lengths = np.diff(np.searchsorted(moments, np.arange(first, last + 2) * step))
+    present = np.flatnonzero(lengths)
+    return pl.Series(present + first, dtype=pl.Int64), np.repeat(np.arange(len(present)), lengths[present])
 
 
 def _buckets(zone: str, hours_from: datetime | None) -> Callable[[pl.DataFrame], pl.DataFrame]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,13 +21,15 @@ from pilothouse.data.measures.outcomes import Outcomes
 from pilothouse.data.measures.performance import measure_performance
 from pilothouse.data.rollups.bins import Bins, CategoryBins, Floats, Ints, NumberBins, numbers, tally
 from pilothouse.data.rollups.outcomes import outcomes_of
-from pilothouse.data.rollups.segments import Segments, load_segments, save_segments
+from pilothouse.data.rollups.segments import Segments, load_segments, save_segments, segments_number
 from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Task
 from pilothouse.data.store import write_durably
 from pilothouse.data.windows import Window, parse_time
 
 SCORE = "score"
 LABEL = "label"
+STORED = "x_"
+"""What the log puts before a feature's name."""
 _FORMAT = 1
 
 
@@ -34,6 +37,7 @@ _FORMAT = 1
 class FeatureProfile:
     """One feature (or the score) in the reference.
 
+    name : what roll-ups call it: its column in the log without `x_`, so that a feature whose type changed is two.
     counts : int64, shape (slots,): rows by slot of `bins`. sums : float64, same shape: of the values, 0 for categories.
     mean, sd, low, high : of the finite values; None for categories and where every value is missing.
     """
@@ -119,9 +123,10 @@ class FeatureProfile:
 class Profile:
     """What drift and decay are measured against.
 
-    features : by name, in the signature's order. score, performance : of the reference rows; None and empty where they
+    features : by their `name`, in the signature's order. score, performance : of the reference rows; None and empty where they
     were not scored. sample : those rows, when just made; `load_sample` reads them again. segments : columns by whose
-    values rows and outcomes are counted.
+    values rows and outcomes are counted. before : id of the profile that this one extends; its features that this one
+    shares have their reference rows there.
     """
 
     FILE: ClassVar[str] = "profile.json"
@@ -135,6 +140,7 @@ class Profile:
     performance: dict[str, Metric]
     sample: pl.DataFrame | None = None
     segments: Segments = ()
+    before: str | None = None
 
     @classmethod
     def make(
@@ -166,11 +172,29 @@ class Profile:
             profile_id=profile_id,
             rows=frame.height,
             window=window,
-            features={f.name: FeatureProfile.of(f.name, f.kind, sample[f.column]) for f in signature.features},
+            features=_features(sample, signature.features),
             score=None if scores is None else FeatureProfile.of(SCORE, Kind.NUMBER, sample[SCORE]),
             performance={} if scores is None else _performance(sample, signature),
             sample=sample,
         )
+
+    def extended(self, frame: pl.DataFrame, signature: Signature, profile_id: str) -> Profile:
+        """The same with the features of `signature` that it lacks, as the labelled rows `frame` have them.
+
+        What it has stays as it is, and so do the counts made by it. frame : as in `make`, and so is what is raised.
+        """
+        made = Profile.make(frame, signature, profile_id, None)
+        new = {name: feature for name, feature in made.features.items() if name not in self.features}
+        return replace(
+            self, profile_id=profile_id, features=self.features | new, sample=made.sample, before=self.profile_id
+        )
+
+    @property
+    def counted_by(self) -> int:
+        """What stands for that by which rows are counted among the marks of the roll-ups: other columns, other number."""
+        if self.before is None:
+            return segments_number(self.segments)
+        return zlib.crc32(msgspec.json.encode([segments_number(self.segments), *self.features]))
 
     @property
     def reference(self) -> Reference:
@@ -201,6 +225,7 @@ class Profile:
             score=FeatureProfile.from_json(value["score"]) if value["score"] else None,
             performance={name: Metric(**metric) for name, metric in value["performance"].items()},
             segments=load_segments(folder),
+            before=value.get("before"),
         )
 
     @staticmethod
@@ -217,7 +242,23 @@ class Profile:
             "features": [f.to_json() for f in self.features.values()],
             "score": self.score.to_json() if self.score else None,
             "performance": {name: msgspec.to_builtins(metric) for name, metric in self.performance.items()},
+            "before": self.before,
         }
+
+
+def profile_before(folder: Path) -> str | None:
+    """Id of the profile that the one in `folder` extends, read without the rest of it."""
+    file = folder / Profile.FILE
+    return msgspec.json.decode(file.read_bytes(), type=_Before).before if file.is_file() else None
+
+
+class _Before(msgspec.Struct):
+    before: str | None = None
+
+
+def _features(sample: pl.DataFrame, features: Sequence[Feature]) -> dict[str, FeatureProfile]:
+    named = {feature.column.removeprefix(STORED): feature for feature in features}
+    return {name: FeatureProfile.of(name, f.kind, sample[f.column]) for name, f in named.items()}
 
 
 def _facts(values: Floats) -> tuple[float | None, float | None, float | None, float | None]:

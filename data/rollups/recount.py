@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from pathlib import Path
 
+import msgspec
 import polars as pl
 
 from pilothouse.data.errors import EmptyWindow
@@ -20,20 +22,49 @@ from pilothouse.data.rollups.source import Source, batches, files_holding
 from pilothouse.data.rollups.store import Cursor, rollup_folder, stored_periods, stored_rows
 from pilothouse.data.settings import Settings
 from pilothouse.data.signature import Signature
+from pilothouse.data.store import write_durably
 from pilothouse.data.windows import Window
 from pilothouse.data.workspace import Workspace
 
+_NAMED = 5
 _TOLERANCE = 1e-9
 """How far two sums of the same numbers, added in another order, may be apart, as a share of their size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecountReport:
-    """What a recount of `day` found: how many cells it compared, and how many of them differ."""
+    """What a recount of `day` found: how many cells it compared, and how many of them differ.
+
+    where : what the differing cells count, those first of which most differ; a few at most.
+    """
 
     day: date
     cells: int
     differing: int
+    where: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastRecount:
+    """The recount of a model that was done last."""
+
+    at: datetime
+    found: RecountReport
+
+
+def keep_recount(workspace: Workspace, model: str, found: RecountReport, now: datetime) -> None:
+    """Note what a recount has found, for whoever asks how the log stands."""
+    write_durably(_note(workspace, model), msgspec.json.encode(LastRecount(at=now, found=found)))
+
+
+def last_recount(workspace: Workspace, model: str) -> LastRecount | None:
+    """The last recount of the model; None before the first."""
+    note = _note(workspace, model)
+    return msgspec.json.decode(note.read_bytes(), type=LastRecount) if note.exists() else None
+
+
+def _note(workspace: Workspace, model: str) -> Path:
+    return workspace.root / "scrub" / f"{model}.recount.json"
 
 
 def counted_days(workspace: Workspace, model: str, settings: Settings) -> list[date]:
@@ -73,7 +104,7 @@ def recount(
         raise EmptyWindow(f"{day} of {model}", f"Choose one of the days that `pilothouse drift {model}` shows.")
     source = Source.open(workspace, model, signature, policy)
     differing = _differing(kept, _counted_anew(source, cursor, profile, settings, span))
-    return RecountReport(day=day, cells=kept.height, differing=differing)
+    return RecountReport(day=day, cells=kept.height, differing=differing.height, where=_where(differing))
 
 
 def _counted_anew(source: Source, cursor: Cursor, profile: Profile, settings: Settings, span: Window) -> pl.DataFrame:
@@ -94,7 +125,7 @@ def _counted_anew(source: Source, cursor: Cursor, profile: Profile, settings: Se
     )
 
 
-def _differing(kept: pl.DataFrame, anew: pl.DataFrame) -> int:
+def _differing(kept: pl.DataFrame, anew: pl.DataFrame) -> pl.DataFrame:
     """Cells that stand on one side alone, or whose rows or sums differ."""
     both = kept.join(anew, on=KEYS, how="full", suffix="_anew", nulls_equal=True)
     unlike = pl.any_horizontal(
@@ -102,7 +133,18 @@ def _differing(kept: pl.DataFrame, anew: pl.DataFrame) -> int:
         > _TOLERANCE * pl.max_horizontal(pl.lit(1.0), pl.col(name).abs(), pl.col("n").abs())
         for name in SUMS
     )
-    return both.filter(unlike | pl.col("n").is_null() | pl.col("n_anew").is_null()).height
+    return both.filter(unlike | pl.col("n").is_null() | pl.col("n_anew").is_null())
+
+
+def _where(differing: pl.DataFrame) -> tuple[str, ...]:
+    """
+    >>> _where(pl.DataFrame({"part": ["feature", "feature"], "feature": ["wind", None], "part_anew": [None, "feature"],
+    ...                      "feature_anew": ["wind", "wind"]}))
+    ('feature wind',)
+    """
+    sides = [pl.coalesce(name, f"{name}_anew") for name in ("part", "feature")]
+    most = differing.group_by(sides).len().sort("len", "part", "feature", descending=[True, False, False])
+    return tuple(f"{part} {feature}" for part, feature, _ in most.head(_NAMED).rows())
 
 
 def _months(periods: list[str]) -> list[str]:

@@ -16,7 +16,6 @@ import pyarrow as pa
 from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.rollups.plan import Bucket, midnight
 from pilothouse.data.rollups.schema import LISTS, ROLLUP_SCHEMA, SUMS, Part, added_up, no_rows, opened, to_arrow
-from pilothouse.data.rollups.segments import Segments, segments_number
 from pilothouse.data.workspace import Workspace
 
 PREDICTIONS = "predictions"
@@ -35,7 +34,8 @@ class Cursor:
     """What the roll-ups have taken in: versions of the two tables, and since which day hours are complete.
 
     zone : a number that stands for the business zone in whose days and hours they were counted.
-    segments : a number that stands for the columns by whose values they were counted; None as long as there were none.
+    segments : a number that stands for the segments, and for features that came later, by which they were counted; None
+    as long as there were none.
     generation : how often all has been counted anew.
     """
 
@@ -74,10 +74,10 @@ class Cursor:
         """Whether the buckets are those of `zone`; true as long as there are none."""
         return (self.predictions is None and self.labels is None) or self.zone == zone_number(zone)
 
-    def counted_by(self, segments: Segments) -> bool:
-        """Whether rows were counted by the values of `segments`; true as long as there are none."""
+    def counted_by(self, number: int) -> bool:
+        """Whether rows were counted by what `number` stands for (Profile.counted_by); true as long as there are none."""
         nothing = self.predictions is None and self.labels is None
-        return nothing or (self.segments or 0) == segments_number(segments)
+        return nothing or (self.segments or 0) == number
 
     def hours_since(self, zone: ZoneInfo) -> datetime | None:
         """The moment since when hours are complete."""
@@ -98,7 +98,7 @@ def drop_other_form(folder: DeltaFolder) -> None:
 
 def rollup_folder(workspace: Workspace, model: str) -> DeltaFolder:
     return DeltaFolder(
-        workspace.rollups(model), ROLLUP_SCHEMA, ("period",), dictionaries=("tier", "role", "part", "feature")
+        workspace.rollups(model), ROLLUP_SCHEMA, ("period",), dictionaries=("tier", "role", "part", "feature", "s2")
     )
 
 

@@ -69,6 +69,7 @@ INSERT INTO set_aside (seq, model, kind, format, caller_ids, rows, body, reason,
 SELECT min(0, coalesce(min(seq), 0)) - 1, :model, :kind, 'json', 0, :rows, x'', :reason, :at FROM set_aside
 """
 CHECK = "PRAGMA quick_check(1)"
+LEAVE_FREE_PAGES = "PRAGMA secure_delete = FAST"
 WAITING = "SELECT DISTINCT model, kind FROM entries"
 READ = """
 SELECT seq, format, caller_ids, rows, body, crc FROM entries

@@ -100,6 +100,11 @@ def set_segments(conn: Connection, name: str, segments: tuple[str, ...]) -> None
     _change(conn, name, segments=list(segments))
 
 
+def set_signature(conn: Connection, name: str, signature: Signature, profile_id: str) -> None:
+    """Raises UnknownModel."""
+    _change(conn, name, signature=signature.to_json(), profile_id=profile_id)
+
+
 def _change(conn: Connection, name: str, **values: Any) -> None:
     get_model(conn, name)
     conn.execute(update(tables.models).where(tables.models.c.name == name).values(**values))

@@ -9,9 +9,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from pilothouse.data.errors import FixedClass, NoReason, UnknownColumn
-from pilothouse.data.history.results import Drift, Rows
+from pilothouse.data.history.results import Distribution, Drift, Rows
+from pilothouse.data.measures.distribution import NEW, OTHER
 from pilothouse.data.policies import UNSHOWN, ColumnClass
-from pilothouse.data.signature import Signature, Value
+from pilothouse.data.signature import Kind, Signature, Value
 from pilothouse.data.state import audit, catalog
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock
@@ -59,7 +60,7 @@ def hide(rows: Rows, signature: Signature, classes: Classes) -> Rows:
 def hidden_columns(signature: Signature, classes: Classes) -> frozenset[str]:
     """The log's columns whose single values are not shown."""
     names = {name for name, told in classes.items() if told in UNSHOWN}
-    stored = {signature.stored_as(name) or name for name in names}
+    stored = {column for name in names for column in signature.all_stored_as(name) or (name,)}
     return frozenset(stored | ({"keys"} if ENTITY in names else set()))
 
 
@@ -71,12 +72,23 @@ def unshown_features(classes: Classes) -> frozenset[str]:
 def without_sensitive(found: Drift, classes: Classes) -> tuple[Drift, str]:
     """`found` without sensitive features, and the sentence that says so (empty when there are none)."""
     guarded = unshown_features(classes)
-    shown = tuple(feature for feature in found.features if feature.name not in guarded)
+    shown = tuple(feature for feature in found.features if feature.feature not in guarded)
     left_out = len(found.features) - len(shown)
     if not left_out:
         return found, ""
     verb = "column is" if left_out == 1 else "columns are"
     return replace(found, features=shown), f"{left_out} sensitive {verb} not shown."
+
+
+def without_names(found: Distribution, signature: Signature, classes: Classes) -> Distribution:
+    """`found` without the names of a guarded feature's categories: each is a value that some row has."""
+    if classes.get(signature.own_name(found.feature)) not in UNSHOWN or found.kind is not Kind.CATEGORY:
+        return found
+    bins = [
+        bar if bar.label in (OTHER, NEW) else replace(bar, label=f"{HIDDEN} {place}")
+        for place, bar in enumerate(found.bins, start=1)
+    ]
+    return replace(found, bins=tuple(bins))
 
 
 def reportable(signature: Signature, classes: Classes) -> Signature:

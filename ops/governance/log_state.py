@@ -13,6 +13,7 @@ from pilothouse.data.log.pending import SetAside, pending
 from pilothouse.data.log.scrub import DamagedPart, known_damage, last_scrub, tables_of
 from pilothouse.data.log.spool import EntryKind
 from pilothouse.data.rollups.gaps import raw_from
+from pilothouse.data.rollups.recount import LastRecount, last_recount
 
 if TYPE_CHECKING:
     from pilothouse.data.delta import DeltaFolder
@@ -36,6 +37,7 @@ class LogState:
     """The log of one model at one moment.
 
     labels_waiting : labels that are not sealed yet. raw_from : since when every single row is kept; None for ever.
+    recounted : the last comparison of a day's roll-ups with its rows, by the worker or by hand; None before the first.
     """
 
     model: str
@@ -46,6 +48,7 @@ class LogState:
     damage: tuple[DamagedPart, ...]
     scrubbed_at: datetime | None
     raw_from: date | None
+    recounted: LastRecount | None
 
     @property
     def rows_set_aside(self) -> int:
@@ -68,6 +71,7 @@ def log_state(handle: ModelHandle) -> LogState:
         damage=known_damage(house.workspace, name, handle.signature),
         scrubbed_at=last_scrub(house.workspace, name),
         raw_from=raw_from(tables["rollups"]),
+        recounted=last_recount(house.workspace, name),
     )
 
 

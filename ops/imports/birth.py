@@ -196,6 +196,10 @@ def _cast(column: pl.Series, kind: Kind) -> pl.Series:
     return column.cast(pl.Float64 if broken else wanted)
 
 
-def signature_of(house: House, model: str) -> Signature | None:
-    """The signature of a registered model, or None."""
-    return house[model].signature if model in house else None
+def signature_of(house: House, model: str, version: int | None) -> Signature | None:
+    """The signature of a registered model as `version` takes its features, or the champion; None without the model."""
+    if model not in house:
+        return None
+    handle = house[model]
+    taker = version or (handle.champion.version if handle.champion else None)
+    return handle.signature if taker is None else handle.signature.of_version(taker)

@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pilothouse.data.errors import AmbiguousColumns, ImportStopped, PilothouseError
+from pilothouse.data.errors import BadData, ImportStopped, PilothouseError
+from pilothouse.ops.imports.said import Said
 
 if TYPE_CHECKING:
     from pilothouse.ops.house import House
+    from pilothouse.ops.imports.mapping import ColumnMap
+    from pilothouse.ops.imports.plan import Guess
     from pilothouse.ops.imports.report import ImportReport, Progress
     from pilothouse.ops.imports.run import Order
     from pilothouse.ops.imports.sources import Source
+
+LOG = "child.log"
+"""Where a child's own words go, in the folder of its job."""
 
 MEMORY_BYTES = 4 * 1024**3
 CPU_S = 1800
@@ -34,17 +40,23 @@ _NICENESS = 5
 class Job:
     """What to do with an upload. act : "look" for a preview, "import" for the thing itself.
 
-    called : the name that the file of predictions had in the browser, to speak of it. rows : how many it has, if known.
+    files : by what they hold (predictions, labels, reference). called : the names that they had in the browser, to speak
+    of them. rows : how many predictions there are, if known. said : what a person has said of the import.
     """
 
     act: str
     model: str
-    source: str
-    labels: str | None = None
-    called: str = ""
+    files: Mapping[str, str]
+    called: Mapping[str, str]
+    said: Said = field(default_factory=Said)
     rows: int | None = None
-    mapping: Mapping[str, str | list[str]] = field(default_factory=dict)
     resume: bool = False
+
+    def named(self, text: str) -> str:
+        """`text` with the files called as in the browser."""
+        for role, file in self.files.items():
+            text = text.replace(file, self.called[role])
+        return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +85,17 @@ def main(workspace: str, folder: str) -> int:
         found = _work(workspace, job_folder, read_job(job_folder))
         write_state(job_folder, JobState(state="done", found=found))
     except PilothouseError as error:
-        write_state(job_folder, JobState(state="failed", error=str(error)))
+        write_state(job_folder, JobState(state="failed", error=read_job(job_folder).named(str(error))))
     except Exception as error:
         traceback.print_exc()
-        write_state(job_folder, JobState(state="failed", error=f"The file could not be read: {type(error).__name__}."))
+        write_state(job_folder, JobState(state="failed", error=_unexpected(error, job_folder)))
     return 0
+
+
+def _unexpected(error: Exception, folder: Path) -> str:
+    """An error that nobody foresaw: its kind, and where somebody who can read the workspace finds the rest."""
+    log = "/".join((*folder.parts[-3:], LOG))
+    return f"A fault of Pilothouse's own ({type(error).__name__}). {log} of the workspace says where; please report it."
 
 
 def read_job(folder: Path) -> Job:
@@ -102,9 +120,10 @@ def _work(workspace: str, folder: Path, job: Job) -> Mapping[str, Any]:
     from pilothouse.ops.imports.run import run_import
 
     house = House.open(workspace)
+    files = {role: folder / file for role, file in job.files.items()}
     order = order_of(
-        house, job.model, folder / job.source, labels=folder / job.labels if job.labels else None,
-        mapping=job.mapping, resume=job.resume,
+        house, job.model, files["predictions"], labels=files.get("labels"), reference=files.get("reference"),
+        wishes=job.said.wishes(), encoding=job.said.encoding, resume=job.resume,
     )  # fmt: skip
     if job.act == "look":
         return _looked(house, order, job)
@@ -112,26 +131,38 @@ def _work(workspace: str, folder: Path, job: Job) -> Mapping[str, Any]:
 
 
 def _looked(house: House, order: Order, job: Job) -> Mapping[str, Any]:
-    """The preview; or the mapping with the question that keeps it from being made."""
-    from pilothouse.ops.imports.report import mapping_frame
+    """The preview; or the mapping with what keeps it from being made, so that it can be put right."""
     from pilothouse.ops.imports.run import guess_of, preview
 
     rows = order.source.rows
-    found: dict[str, Any] = {"rows": _counted(order.source) if rows is None else rows}
+    found: dict[str, Any] = {"rows": _counted(order.source) if rows is None else rows, "new": job.model not in house}
     try:
         seen = preview(house, order)
-    except AmbiguousColumns:
+    except BadData as error:
         guess = guess_of(house, order)
-        if not guess.questions:
-            raise
-        asked = [f"{q.part} could be {' or '.join(map(repr, q.sources))}" for q in guess.questions]
-        return found | {"questions": asked, "mapping": mapping_frame(guess).to_dict(as_series=False)}
-    return found | {
-        "sentence": replace(seen, source=job.called, rows=found["rows"]).sentence, "notes": list(seen.notes),
-        "set_aside": seen.set_aside, "mapping": mapping_frame(seen.mapping).to_dict(as_series=False),
+        return found | _mappings(guess.predictions, guess.labels) | {"problems": _problems(guess, error, job)}
+    return found | _mappings(seen.mapping, seen.label_mapping) | {
+        "sentence": job.named(replace(seen, rows=found["rows"]).sentence), "notes": [*seen.notes, *seen.first_times],
+        "first_times": list(seen.first_times), "task": seen.task, "classes": list(seen.classes),
+        "looked_at": seen.looked_at, "set_aside": seen.set_aside, "labels_set_aside": seen.labels_set_aside,
         "bad": seen.bad.select("bad_line", "bad_reasons").to_dict(as_series=False),
         "label_bad": seen.label_bad.select("bad_line", "bad_reasons").to_dict(as_series=False),
     }  # fmt: skip
+
+
+def _mappings(predictions: ColumnMap, labels: ColumnMap | None) -> dict[str, Any]:
+    """Both as tables of columns; None for labels that are not in a file of their own."""
+    from pilothouse.ops.imports.report import mapping_frame
+
+    told = None if labels is None else mapping_frame(labels).to_dict(as_series=False)
+    return {"mapping": mapping_frame(predictions).to_dict(as_series=False), "label_mapping": told}
+
+
+def _problems(guess: Guess, error: BadData, job: Job) -> list[str]:
+    """The questions that a mapping leaves open, answered in its table; otherwise what was wrong."""
+    questions = [*guess.predictions.questions, *(guess.labels.questions if guess.labels else ())]
+    asked = [f"{question.words}: write {question.part} beside the one that it is." for question in questions]
+    return asked or [job.named(str(error))]
 
 
 def _counted(source: Source) -> int:
@@ -146,7 +177,7 @@ def _teller(folder: Path, job: Job) -> Callable[[Progress], None]:
     def tell(progress: Progress) -> None:
         if (folder / "stop").exists():
             raise ImportStopped(job.model)
-        labels = progress.stage != job.source
+        labels = progress.stage != job.files["predictions"]
         stage = "labels" if labels else "rows"
         write_state(folder, JobState(read=progress.read, rows=progress.rows if labels else job.rows, stage=stage))
 
@@ -155,13 +186,12 @@ def _teller(folder: Path, job: Job) -> Callable[[Progress], None]:
 
 def _imported(report: ImportReport, folder: Path, job: Job) -> Mapping[str, Any]:
     """What came of it. The uploaded files are not needed any more; those of the rows set aside stay to be fetched."""
-    for name in (job.source, job.labels):
-        if name is not None:
-            (folder / name).unlink()
+    for name in job.files.values():
+        (folder / name).unlink()
     # The page gives the files of bad rows itself: a path of this machine is none of a browser's business.
-    told = replace(report, source=job.called, bad_rows=None, labels=replace(report.labels, bad_rows=None))
+    told = replace(report, bad_rows=None, labels=replace(report.labels, bad_rows=None))
     return {
-        "sentence": told.sentence, "registered": report.registered.replace(job.source, job.called),
+        "sentence": job.named(told.sentence), "registered": job.named(report.registered),
         "bad_rows": str(report.bad_rows or ""), "bad_labels": str(report.labels.bad_rows or ""),
     }  # fmt: skip
 

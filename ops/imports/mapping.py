@@ -57,9 +57,11 @@ class Question:
     sources: tuple[str, ...]
 
     @property
-    def sentence(self) -> str:
-        listing = " or ".join(repr(name) for name in self.sources)
-        return f"{self.part} could be {listing}: say which with --map {self.part}={_shell(self.sources[0])}"
+    def words(self) -> str:
+        return f"{self.part} could be {' or '.join(map(repr, self.sources))}"
+
+    def sentence(self, option: str) -> str:
+        return f"{self.words}: say which with {option} {self.part}={_shell(self.sources[0])}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +87,10 @@ class ColumnMap:
         """Names of the columns to read, each once, in the source's order."""
         return tuple(dict.fromkeys(column.source for column in self.used))
 
-    def checked(self, source: str) -> ColumnMap:
-        """Itself. Raises AmbiguousColumns while a question is open."""
+    def checked(self, source: str, option: str = "--map") -> ColumnMap:
+        """Itself. Raises AmbiguousColumns while a question is open; `option` of the command line answers it."""
         if self.questions:
-            raise AmbiguousColumns(source, [question.sentence for question in self.questions])
+            raise AmbiguousColumns(source, [question.sentence(option) for question in self.questions])
         return self
 
     def digest(self) -> str:

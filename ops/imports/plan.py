@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -58,6 +58,24 @@ class Reading:
     style: Style
     formats: Mapping[str, str]
 
+    def first_time(self, part: Part) -> tuple[object, datetime] | None:
+        """The first time of the part's column that can be read: as it stands there, and in UTC. None without any."""
+        column = self.mapping.one(part)
+        if column is None:
+            return None
+        raw = self.sample[column.source]
+        read = values.as_time(raw, self.formats[column.source], self.style.time_zone)
+        found = pl.DataFrame({"raw": raw, "read": read}).drop_nulls().head(1).rows()
+        return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """The mappings as far as they can be guessed, with the questions that stay open. labels : None without their file."""
+
+    predictions: ColumnMap
+    labels: ColumnMap | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -97,13 +115,15 @@ def make_plan(
     )  # fmt: skip
 
 
-def first_guess(
-    source: Source, labels: Source | None, wishes: Wishes, *, known: Signature | None, zone: str
-) -> ColumnMap:
-    """The mapping as far as it can be guessed, with the questions that stay open."""
-    sample = source.sample()
+def first_guess(source: Source, labels: Source | None, wishes: Wishes, *, known: Signature | None, zone: str) -> Guess:
+    """What each column is, as far as it can be guessed. Raises BadMapping, MissingColumn."""
+    sample, label_sample = source.sample(), labels.sample() if labels else pl.DataFrame()
     seen = look_at(sample, _style(sample, source, wishes, zone))
-    return _mapped(seen, source, wishes, known, shared=tuple(labels.sample().columns) if labels else ())
+    mapping = _mapped(seen, source, wishes, known, shared=tuple(label_sample.columns))
+    if labels is None:
+        return Guess(predictions=mapping, labels=None)
+    told = look_at(label_sample, _style(label_sample, labels, wishes, zone))
+    return Guess(predictions=mapping, labels=_labels_mapped(told, labels, mapping, wishes, known))
 
 
 def _style(sample: pl.DataFrame, source: Source, wishes: Wishes, zone: str) -> Style:
@@ -147,14 +167,20 @@ def _read_labels(
 ) -> Reading:
     style = _style(sample, labels, wishes, zone)
     seen = look_at(sample, style)
-    id_column, keys = predictions.one(Part.ID), [column.name for column in predictions.all(Part.KEY)]
-    ids = (id_column.source,) if id_column and id_column.source in sample.columns else ()
-    target = wishes.target or (known.target.name if known else None)
-    guessed = guess_labels(seen, target=target, ids=ids, keys=keys)
-    mapping = with_kinds(corrected(guessed, wishes.label_mapping, source=labels.name), seen).checked(labels.name)
-    _check_labels(mapping, labels.name, keys)
+    mapping = _labels_mapped(seen, labels, predictions, wishes, known).checked(labels.name, "--map-labels")
+    _check_labels(mapping, labels.name, [column.name for column in predictions.all(Part.KEY)])
     formats = time_formats(seen, mapping, style, labels.name)
     return Reading(source=labels, sample=sample, seen=seen, mapping=mapping, style=style, formats=formats)
+
+
+def _labels_mapped(
+    seen: Sequence[Seen], labels: Source, predictions: ColumnMap, wishes: Wishes, known: Signature | None
+) -> ColumnMap:
+    id_column, keys = predictions.one(Part.ID), [column.name for column in predictions.all(Part.KEY)]
+    ids = (id_column.source,) if id_column and any(one.name == id_column.source for one in seen) else ()
+    target = wishes.target or (known.target.name if known else None)
+    guessed = guess_labels(seen, target=target, ids=ids, keys=keys)
+    return with_kinds(corrected(guessed, wishes.label_mapping, source=labels.name), seen)
 
 
 def _check_labels(mapping: ColumnMap, name: str, keys: Sequence[str]) -> None:
@@ -354,3 +380,11 @@ def _notes(predictions: Reading, labels: Reading | None, signature: Signature, *
 def _unmapped(mapping: ColumnMap, signature: Signature) -> list[str]:
     mapped = {column.name for column in mapping.all(Part.FEATURE)}
     return [name for name in signature.names if name not in mapped]
+
+
+def first_times(plan: Plan) -> tuple[str, ...]:
+    """The first time of each source as it stands there and as it is read, so that a wrong zone or order is seen."""
+    asked = [("The first time", plan.predictions.first_time(Part.AT))]
+    if plan.labels is not None:
+        asked.append(("The first time of the labels", plan.labels.first_time(Part.OBSERVED_AT)))
+    return tuple(f"{what}, {pair[0]}, is read as {pair[1]:%Y-%m-%d %H:%M:%S} UTC." for what, pair in asked if pair)

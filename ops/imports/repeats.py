@@ -10,7 +10,7 @@ import polars as pl
 
 from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.log.imported import known_rows
-from pilothouse.data.log.repeats import IDENTITY
+from pilothouse.data.log.repeats import IDENTITY, identities
 from pilothouse.ops.imports.convert import REASONS, Read
 
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
@@ -55,7 +55,7 @@ def _within(run: Hashes, asked: Hashes) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 def without_repeats(read: Read, seen: Seen, raw: pl.DataFrame, line: str) -> Read:
     """`read` with the rows whose id has come before in the source among the bad ones. raw : the chunk's own rows."""
-    repeated = seen.repeats(read.good.select("prediction_id", "version"))
+    repeated = seen.repeats(identities(read.good))
     if not repeated.any():
         return read
     lines = read.good.filter(repeated)[line]
@@ -66,7 +66,7 @@ def without_repeats(read: Read, seen: Seen, raw: pl.DataFrame, line: str) -> Rea
 
 
 def already_there(good: pl.DataFrame, folder: DeltaFolder, days_back: int) -> pl.Series:
-    """Which rows the log holds, by id, version and role, within some days around their own."""
+    """Which rows are answers that the log holds, within some days around their own."""
     days = _days_around(good["at"].dt.date().unique().to_list(), days_back)
     files = folder.files(keep=days.__contains__) if good.height else []
     known = known_rows(good.select(IDENTITY).to_arrow(), files) if files else []

@@ -112,7 +112,8 @@ class Preview:
     """What an import would do, from the source's first rows; nothing has been written.
 
     bad, label_bad : line, reasons and the raw columns of the first rows that would be set aside, of the predictions and
-    of the file of labels. good : the first rows as read.
+    of the file of labels. good : the first rows as read. first_times : the first time of each source that can be read,
+    as it stands there and as it is read, in a sentence.
     """
 
     model: str
@@ -130,6 +131,7 @@ class Preview:
     bad: pl.DataFrame
     label_bad: pl.DataFrame
     labels_set_aside: int
+    first_times: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:

@@ -37,8 +37,8 @@ from pilothouse.ops.imports.convert import (
     read_labels,
     read_predictions,
 )
-from pilothouse.ops.imports.mapping import ColumnMap, Part
-from pilothouse.ops.imports.plan import Plan, Reading, Wishes, first_guess, make_plan
+from pilothouse.ops.imports.mapping import Part
+from pilothouse.ops.imports.plan import Guess, Plan, Reading, Wishes, first_guess, first_times, make_plan
 from pilothouse.ops.imports.records import Record, Records
 from pilothouse.ops.imports.repeats import Seen, already_there, without_repeats
 from pilothouse.ops.imports.report import Counts, ImportReport, LabelCounts, Preview, Progress
@@ -76,7 +76,7 @@ class Order:
 
 def plan_of(house: House, order: Order) -> Plan:
     """What the order would do. Raises what `make_plan` raises."""
-    known = birth.signature_of(house, order.model)
+    known = birth.signature_of(house, order.model, order.wishes.version)
     plan = make_plan(
         order.model, order.source, order.labels, order.wishes, known=known, zone=house.settings.time_zone
     )  # fmt: skip
@@ -86,9 +86,9 @@ def plan_of(house: House, order: Order) -> Plan:
     return plan
 
 
-def guess_of(house: House, order: Order) -> ColumnMap:
-    """The order's mapping, for somebody who is to answer its questions."""
-    known = birth.signature_of(house, order.model)
+def guess_of(house: House, order: Order) -> Guess:
+    """The order's mappings, for somebody who is to answer their questions."""
+    known = birth.signature_of(house, order.model, order.wishes.version)
     return first_guess(order.source, order.labels, order.wishes, known=known, zone=house.settings.time_zone)
 
 
@@ -108,7 +108,7 @@ def preview(house: House, order: Order) -> Preview:
         label_mapping=plan.labels.mapping if plan.labels else None, notes=plan.notes,
         looked_at=chunk.rows if chunk else 0, set_aside=read.bad.height + broken, rows=plan.predictions.source.rows,
         good=read.good.head(PREVIEW_ROWS), bad=(all_bad(read.bad, chunk) if chunk else read.bad).head(PREVIEW_BAD_ROWS),
-        label_bad=told.head(PREVIEW_BAD_ROWS), labels_set_aside=told.height,
+        label_bad=told.head(PREVIEW_BAD_ROWS), labels_set_aside=told.height, first_times=first_times(plan),
     )  # fmt: skip
 
 

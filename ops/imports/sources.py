@@ -120,9 +120,8 @@ class Csv:
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[Chunk]:
         wanted = [name for name in self.names if columns is None or name in columns]
         numbering = _Lines(self.skip + 1 + self.header)
-        reader = self._open(wanted, numbering.broken_line)
         last: Chunk | None = None
-        for table in _rechunked(reader):
+        for table in _rechunked(self._batches(wanted, numbering.broken_line)):
             if last is not None:
                 yield last
             lines, broken = numbering.next(table.num_rows)
@@ -132,6 +131,14 @@ class Csv:
             yield replace(last, broken=(*last.broken, *rest))
         elif rest:
             yield Chunk(frame=pl.DataFrame(schema={**dict.fromkeys(wanted, pl.String), LINE: pl.Int64}), broken=rest)
+
+    def _batches(self, wanted: Sequence[str], broken: Callable[[Any], str]) -> Iterator[pa.RecordBatch]:
+        try:
+            with self._open(wanted, broken) as reader:
+                yield from reader
+        except pa.ArrowInvalid as error:
+            way_out = f"It is read as {self.encoding}; --encoding says otherwise. Or mend the file."
+            raise UnreadableSource(self.name, str(error).splitlines()[0].rstrip("."), way_out) from error
 
     def _open(self, wanted: Sequence[str], broken: Callable[[Any], str]) -> Any:
         from pyarrow import csv

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,15 +17,18 @@ import msgspec
 from pilothouse.data.errors import UnreadableSource
 from pilothouse.data.names import checked_name
 from pilothouse.data.workspace import Workspace
-from pilothouse.ops.imports.child import Job, JobState, read_state, write_state
+from pilothouse.ops.imports.child import LOG, Job, JobState, read_state, write_state
+from pilothouse.ops.imports.said import Said
 
 MAX_BYTES = 200 * 1024 * 1024
-SUFFIXES = ("csv", "parquet")
+SUFFIXES = ("csv", "parquet", "arrow", "feather")
 _DIED = "The import ended before it was done: it took too much time or memory. The same button goes on with it."
 KEPT_FOR = timedelta(days=1)
 _LOOK_S = 120
+_NAMES = "names.json"
 
-Corrections = Mapping[str, str | list[str]]
+File = tuple[bytes, str]
+"""A file's content, and its name in the browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +44,23 @@ class Uploads:
             if now.timestamp() - touched > KEPT_FOR.total_seconds():
                 shutil.rmtree(folder)
 
-    def keep(self, content: bytes, name: str, labels: tuple[bytes, str] | None = None) -> str:
+    def keep(self, predictions: File, labels: File | None = None, reference: File | None = None) -> str:
         """The number of a new upload. Raises UnreadableSource for too large a file, or one of another kind."""
+        given = {"predictions": predictions, "labels": labels, "reference": reference}
+        files = {role: file for role, file in given.items() if file is not None}
+        suffixes = {role: _suffix(name, content) for role, (content, name) in files.items()}
         number = uuid.uuid4().hex
         folder = self._folder(number)
         folder.mkdir(parents=True, mode=0o700)
-        (folder / f"predictions.{_suffix(name, content)}").write_bytes(content)
-        if labels is not None:
-            (folder / f"labels.{_suffix(labels[1], labels[0])}").write_bytes(labels[0])
+        for role, (content, _) in files.items():
+            (folder / f"{role}.{suffixes[role]}").write_bytes(content)
+        names = {role: Path(name).name for role, (_, name) in files.items()}
+        (folder / _NAMES).write_bytes(msgspec.json.encode(names))
         return number
 
-    def look(self, number: str, model: str, mapping: Corrections, called: str = "the file") -> JobState:
+    def look(self, number: str, model: str, said: Said) -> JobState:
         """What an import of the upload would do. Waits for the child that reads it."""
-        process = self._start(number, self._job(number, "look", model, mapping, called, None))
+        process = self._start(number, self._job(number, "look", model, said, None))
         try:
             process.wait(_LOOK_S)
         except subprocess.TimeoutExpired:
@@ -64,9 +70,9 @@ class Uploads:
         ended = state.state != "running"
         return state if ended else JobState(state="failed", error="Reading the file took too much time or memory.")
 
-    def begin(self, number: str, model: str, mapping: Corrections, called: str, rows: int | None) -> None:
+    def begin(self, number: str, model: str, said: Said, rows: int | None) -> None:
         """Start the import of the upload in a process that outlives this page. rows : as `look` has counted them."""
-        process = self._start(number, self._job(number, "import", model, mapping, called, rows))
+        process = self._start(number, self._job(number, "import", model, said, rows))
         # Somebody has to take its exit code, or it stays behind as a dead entry in the process table.
         threading.Thread(target=self._see_it_end, args=(process, number), daemon=True).start()
 
@@ -85,13 +91,17 @@ class Uploads:
     def _folder(self, number: str) -> Path:
         return self.workspace.run / "uploads" / checked_name(number, "upload")
 
-    def _job(self, number: str, act: str, model: str, mapping: Corrections, called: str, rows: int | None) -> Job:
-        files = {file.stem: file.name for file in self._folder(number).iterdir()}
+    def _job(self, number: str, act: str, model: str, said: Said, rows: int | None) -> Job:
+        folder = self._folder(number)
+        names = folder / _NAMES
+        called = msgspec.json.decode(names.read_bytes(), type=dict[str, str]) if names.exists() else {}
+        files = {file.stem: file.name for file in folder.glob("*") if file.stem in called}
+        if "predictions" not in files:
+            raise UnreadableSource(
+                "The upload", "it is imported already, or older than a day", "Choose the file again."
+            )
         # An upload that was stopped is gone on with by the same button.
-        return Job(
-            act=act, model=checked_name(model), source=files["predictions"], labels=files.get("labels"),
-            mapping=mapping, called=called, rows=rows, resume=True,
-        )  # fmt: skip
+        return Job(act=act, model=checked_name(model), files=files, called=called, said=said, rows=rows, resume=True)
 
     def _start(self, number: str, job: Job) -> subprocess.Popen[bytes]:
         folder = self._folder(number)
@@ -99,7 +109,7 @@ class Uploads:
             (folder / left).unlink(missing_ok=True)
         (folder / "job.json").write_bytes(msgspec.json.encode(job))
         command = [sys.executable, "-m", "pilothouse.ops.imports.child", str(self.workspace.root), str(folder)]
-        with (folder / "child.log").open("ab") as log:
+        with (folder / LOG).open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pilothouse.data.errors import EmptyWindow
+from pilothouse.data.errors import BadData, EmptyWindow
 from pilothouse.data.log.reader import PredictionLog
 from pilothouse.data.measures.compare import Comparison
 from pilothouse.data.state.catalog import VersionRow
@@ -17,10 +17,17 @@ def compare(
 ) -> Comparison:
     """Both versions score the labelled rows of `window` anew, from the features as logged, and are compared row by row.
 
-    Raises EmptyWindow without labelled rows, BadData when all are of one class.
+    Raises EmptyWindow without labelled rows, BadData when all are of one class, or when the versions take their features
+    in different ways.
     """
-    rows, _ = snapshot.labelled_rows(log, log.signature, window)
+    signature = log.signature.of_version(champion.version)
+    if signature != log.signature.of_version(challenger.version):
+        raise BadData(
+            f"Versions {champion.version} and {challenger.version} of {log.model} take their features in different ways: "
+            "no row has what both need. Compare what each has shown on its own rows."
+        )
+    rows, _ = snapshot.labelled_rows(log, signature, window)
     if rows.is_empty():
         raise EmptyWindow(f"The labelled log of {log.model} in {window}")
     old, new = (Artifact.of(version).load(store) for version in (champion, challenger))
-    return tasks.judge(old, new, log.signature, rows)
+    return tasks.judge(old, new, signature, rows)

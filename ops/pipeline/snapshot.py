@@ -40,10 +40,11 @@ def mature_end(log: PredictionLog, now: datetime, horizon: timedelta) -> datetim
 def labelled_rows(log: PredictionLog, signature: Signature, window: Window) -> tuple[pl.DataFrame, int]:
     """The window's labelled rows in order of time, and how many rows it has in all.
 
-    Columns: prediction_id, at, x_<feature> as logged, label. A row is one request, whatever versions answered it.
+    Columns: prediction_id, at, x_<feature> as logged, label. A row is one request, whatever versions answered it; those
+    of versions that take their features otherwise than `signature` are left out.
     """
     columns = (*_FACTS, *(f.column for f in signature.features))
-    rows = log.labelled(window, columns=columns)
+    rows = log.labelled(window, columns=columns, versions=signature.takers)
     labelled = rows.filter(pl.col("label").is_not_null()).select(*columns, "label")
     return labelled.sort("at", "prediction_id"), rows.height
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from pilothouse.data.errors import CannotRetrain
 from pilothouse.data.measures.compare import Comparison
+from pilothouse.data.signature import Signature
 from pilothouse.data.state import catalog, deployments
 from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.windows import Window
@@ -98,7 +99,7 @@ def extract(context: Context) -> Extracted:
             f"of some of the rows from {_span(window)} only a sample is kept, with too many of the rarest class",
             "Choose a shorter span, or keep rows whole for longer (`pilothouse retention`).",
         )
-    labelled, rows = snapshot.labelled_rows(log, model.signature, window)
+    labelled, rows = snapshot.labelled_rows(log, model.signature.of_version(_champion(context).version), window)
     sha256 = snapshot.keep(context.store, labelled)
     context.say(f"{rows:,} predictions from {_span(window)}, {labelled.height:,} labelled; snapshot {sha256[:12]}")
     return Extracted(
@@ -121,7 +122,7 @@ def validate(context: Context) -> Validated:
             "Send labels, or choose a window that has them.",
         )
     rows = snapshot.read(context.store, extracted.snapshot_sha256)
-    positive = snapshot.Examples.of(rows, context.model.signature).positive
+    positive = snapshot.Examples.of(rows, _signature(context)).positive
     _require_both_classes(context, positive, f"from {window}")
     validated = Validated(coverage=extracted.labelled / extracted.rows, positive_rate=float(positive.mean()))
     context.say(f"label coverage {validated.coverage:.1%}, positive share {validated.positive_rate:.1%}")
@@ -144,7 +145,7 @@ def train(context: Context) -> Trained:
     """The challenger, fitted in a process of its own. The seed is the run's, so doing the step again gives the same."""
     task = TrainTask(
         champion=Artifact.of(_champion_row(context)),
-        signature=context.model.signature,
+        signature=_signature(context),
         snapshot_sha256=context.output("extract", Extracted).snapshot_sha256,
         boundary=context.output("split", Split).judge.window.start,
         seed=int(context.run.id.replace("-", "")[-7:], 16),
@@ -158,7 +159,7 @@ def evaluate(context: Context) -> Comparison:
     task = EvaluateTask(
         champion=champion,
         challenger=Artifact(sha256=context.output("train", Trained).artifact_sha256, trusted=champion.trusted),
-        signature=context.model.signature,
+        signature=_signature(context),
         snapshot_sha256=context.output("extract", Extracted).snapshot_sha256,
         boundary=context.output("split", Split).judge.window.start,
     )
@@ -211,8 +212,13 @@ def _champion_row(context: Context) -> VersionRow:
         return catalog.get_version(conn, context.model.name, context.output("extract", Extracted).champion)
 
 
+def _signature(context: Context) -> Signature:
+    """The features as that champion takes them."""
+    return context.model.signature.of_version(context.output("extract", Extracted).champion)
+
+
 def _part(context: Context, rows: pl.DataFrame, window: Window) -> Part:
-    positive = snapshot.Examples.of(rows, context.model.signature).positive
+    positive = snapshot.Examples.of(rows, _signature(context)).positive
     _require_both_classes(context, positive, f"from {_span(window)}")
     return Part(rows=rows.height, positives=int(positive.sum()), window=window)
 

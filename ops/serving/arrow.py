@@ -15,6 +15,7 @@ from pilothouse.ops.serving.checks import MAX_TEXT
 # The JSON body's arrays, by the column that each comes from.
 _ARRAYS = {
     "id": "ids", "at": "at", "entity_id": "entities", "keys": "keys", "prediction": "predictions", "score": "scores",
+    "latency_us": "latency_us",
 }  # fmt: skip
 _VERSION = "version"
 _BYTES_A_CHARACTER = 4
@@ -26,8 +27,8 @@ _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
 def as_json(body: bytes, signature: Signature, max_rows: int) -> bytes:
     """The body of `POST /models/{name}/log` in JSON that holds the rows of the Arrow IPC stream `body`.
 
-    One column a feature, `prediction`, and those of `id`, `at`, `score`, `entity_id`, `keys` (a struct), `version` (the
-    same in every row) and the context columns that there are. NaN is a missing value.
+    One column a feature, `prediction`, and those of `id`, `at`, `score`, `entity_id`, `keys` (a struct), `latency_us`,
+    `version` (the same in every row) and the context columns that there are. NaN is a missing value.
     Raises BadRows for what is no uncompressed Arrow stream, for columns that have no place here, and for too many rows.
     """
     import pyarrow as pa

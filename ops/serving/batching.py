@@ -6,16 +6,20 @@ Nobody waits for a batch to fill. While one batch is scored, in a thread, the ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pilothouse.ops.scoring import Scored
 from pilothouse.ops.serving.bodies import Row
-from pilothouse.ops.serving.models import LiveModel
+from pilothouse.ops.serving.models import Form, LiveModel
 
 T = TypeVar("T")
+
+
+class OtherForm(Exception):
+    """A version has begun to answer that takes its features otherwise than the request was read: read it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Answered:
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     rows: list[Row]
+    form: Form
     answer: asyncio.Future[Answered]
 
 
@@ -44,10 +49,13 @@ class Batcher:
         self._waiting: list[_Waiting] = []
         self._busy = False
 
-    async def score(self, rows: list[Row]) -> Answered:
-        """Raises NoChampion or ModelNotLoaded when there is no model to ask, and whatever it raises on these rows."""
+    async def score(self, rows: list[Row], form: Form) -> Answered:
+        """The scores of `rows`, which were read by `form`.
+
+        Raises NoChampion or ModelNotLoaded when there is no model to ask, OtherForm, and whatever it raises on these rows.
+        """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(rows, loop.create_future())
+        waiting = _Waiting(rows, form, loop.create_future())
         self._waiting.append(waiting)
         if not self._busy:
             self._busy = True
@@ -65,6 +73,10 @@ class Batcher:
             _settle(batch, [error] * len(batch))
             loop.call_soon(self._start, loop)
             return
+        if live.form is not batch[0].form:
+            _settle(batch, [OtherForm()] * len(batch))
+            loop.call_soon(self._start, loop)
+            return
         work = loop.run_in_executor(self._thread, _score_batch, live, [w.rows for w in batch])
         work.add_done_callback(lambda done: self._finish(loop, batch, done))
 
@@ -75,18 +87,18 @@ class Batcher:
         self._start(loop)
 
     def _take(self) -> list[_Waiting]:
-        """The requests at the head of the queue, up to `max_rows` rows, and at least one."""
+        """The requests at the head of the queue, up to `max_rows` rows, and at least one; all read by the same form."""
         rows = taken = 0
         for waiting in self._waiting:
             rows += len(waiting.rows)
-            if taken and rows > self._max_rows:
+            if taken and (rows > self._max_rows or waiting.form is not self._waiting[0].form):
                 break
             taken += 1
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return batch
 
 
-def _settle(batch: list[_Waiting], outcomes: list[Answered | Exception] | list[Exception]) -> None:
+def _settle(batch: list[_Waiting], outcomes: Sequence[Answered | Exception]) -> None:
     for waiting, outcome in zip(batch, outcomes, strict=True):
         if waiting.answer.done():
             continue

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from pilothouse.data.errors import BadRows, NotJson
+from pilothouse.data.log.schema import MAX_LATENCY_US
 from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target, Value
 from pilothouse.ops.serving import checks, faults
 from pilothouse.ops.serving.checks import EARLIEST, LATEST, MAX_ID, MAX_KEYS, MAX_TEXT, MAX_VERSION
@@ -27,6 +28,7 @@ _Keys = Annotated[
     dict[_Id, Annotated[str, Meta(max_length=MAX_TEXT)] | int | float], Meta(min_length=1, max_length=MAX_KEYS)
 ]
 _Share = Annotated[float, Meta(ge=0, le=1)]
+_Micros = Annotated[float, Meta(ge=0, le=MAX_LATENCY_US)]
 _Time = Annotated[datetime, Meta(tz=True)]
 T = TypeVar("T")
 
@@ -48,6 +50,7 @@ class PredictBody(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=
 class _LogBody(PredictBody, forbid_unknown_fields=True, gc=False, kw_only=True):
     predictions: msgspec.Raw
     scores: list[_Share | None] | None = None
+    latency_us: list[_Micros | None] | None = None
     version: Annotated[int, Meta(ge=1, le=MAX_VERSION)] | None = None
 
 
@@ -71,11 +74,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """Checked predictions that were made elsewhere. `version` None: the champion's."""
+    """Checked predictions that were made elsewhere. `version` None: the champion's. `latency_us`: microseconds."""
 
     asked: Asked
     predictions: list[Value]
     scores: list[float | None] | None
+    latency_us: list[int | None] | None
     version: int | None
 
 
@@ -92,6 +96,16 @@ class Told:
 def micros(time: datetime) -> int:
     """Microseconds since 1970 in UTC."""
     return (time - EARLIEST) // _MICROSECOND
+
+
+class _Version(msgspec.Struct):
+    version: int | None = None
+
+
+def version_told(body: bytes) -> int | None:
+    """The version that a body of predictions made elsewhere names; None where it names none, or cannot be read."""
+    told = _tried(msgspec.json.Decoder(_Version).decode, body)
+    return None if told is None else told.version
 
 
 class Bodies:
@@ -127,9 +141,14 @@ class Bodies:
         if decoded is None or asked is None or predictions is None:
             return None
         n = len(asked.rows)
-        if len(predictions) != n or not _fits(decoded.scores, n) or not all(self._is_class(p) for p in predictions):
+        if len(predictions) != n or not (_fits(decoded.scores, n) and _fits(decoded.latency_us, n)):
             return None
-        return Elsewhere(asked=asked, predictions=predictions, scores=decoded.scores, version=decoded.version)
+        if not all(self._is_class(p) for p in predictions):
+            return None
+        return Elsewhere(
+            asked=asked, predictions=predictions, scores=decoded.scores, latency_us=_whole(decoded.latency_us),
+            version=decoded.version,
+        )  # fmt: skip
 
     def labels(self, body: bytes) -> list[Told] | None:
         """The labels in `body`, or None when anything is wrong with it."""
@@ -205,6 +224,10 @@ def _tried(decode: Callable[[Any], T], body: bytes | msgspec.Raw) -> T | None:
         return decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _whole(values: list[float | None] | None) -> list[int | None] | None:
+    return None if values is None else [None if value is None else round(value) for value in values]
 
 
 def _fits(values: Sequence[object] | None, n: int) -> bool:

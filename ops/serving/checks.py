@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pilothouse.data.log.schema import MAX_LATENCY_US
 from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target
 from pilothouse.ops.serving import faults
 from pilothouse.ops.serving.faults import Check, Faults
@@ -103,13 +104,16 @@ def predict_check(signature: Signature, max_rows: int) -> Check:
 
 def log_check(signature: Signature, max_rows: int) -> Check:
     score = faults.number(nullable=True, within=(0, 1))
+    latency = faults.number(nullable=True, within=(0, MAX_LATENCY_US))
     fields = _row_arrays(signature, max_rows) | {
         "model": faults.text(longest=MAX_TEXT, nullable=True),
         "predictions": faults.array(_value_check(signature.target), shortest=1, longest=max_rows, of="predictions"),
         "scores": _optional(faults.array(score, shortest=1, longest=max_rows, of="scores")),
+        "latency_us": _optional(faults.array(latency, shortest=1, longest=max_rows, of="latencies")),
         "version": _optional(faults.number(whole=True, within=(1, MAX_VERSION))),
     }
-    return _with_equal_lengths(faults.record(fields, ["rows", "predictions"]), [*_PARALLEL, "predictions", "scores"])
+    parallel = [*_PARALLEL, "predictions", "scores", "latency_us"]
+    return _with_equal_lengths(faults.record(fields, ["rows", "predictions"]), parallel)
 
 
 def labels_check(signature: Signature, max_rows: int) -> Check:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,18 +20,19 @@ from pilothouse.data.log.room import Limits
 from pilothouse.data.log.schema import Status
 from pilothouse.data.log.spool import Durability, Entry, Spool
 from pilothouse.data.settings import ANSWER_UNLOGGED, Settings
+from pilothouse.data.signature import Signature
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.scoring import Scored, trust_checked_input
 from pilothouse.ops.serving.arrow import as_json
-from pilothouse.ops.serving.batching import Answered, Batcher
-from pilothouse.ops.serving.bodies import Asked, Told, micros
+from pilothouse.ops.serving.batching import Answered, Batcher, OtherForm
+from pilothouse.ops.serving.bodies import Asked, Elsewhere, Told, micros, version_told
 from pilothouse.ops.serving.exchange import Answer, Header, json_answer
 from pilothouse.ops.serving.loader import Loader
 from pilothouse.ops.serving.metrics import Metrics
-from pilothouse.ops.serving.models import Models, Served, Switched
+from pilothouse.ops.serving.models import Form, Models, Served, Switched
 from pilothouse.ops.serving.pulse import Pulse
 
 SPOOL_KIND = "service"
@@ -91,58 +94,66 @@ class Serving:
         Raises UnknownModel, NotJson, BadRows, NoChampion, ModelNotLoaded, or LogUnavailable: no answer without its row.
         """
         began = perf_counter()
-        served = self.models.served(name)
-        asked = served.bodies.predict(body)
-        if asked is None:
-            raise await _named(served.bodies.predict_refusal, body)
-        _check_model(asked, name)
         try:
-            answered = await self._batcher(name).score(asked.rows)
-        except PilothouseError:
-            raise
-        except Exception:
-            await self._keep_failed(name, served, asked, began)
-            raise
+            asked, answered = await self._scored(name, body, began)
+        except OtherForm:
+            # The champion was replaced in between by one that takes its features otherwise.
+            return await self.predict(name, body)
         _check_finite(answered.scored)
         now = self._clock()
         ids = asked.ids or new_ids(len(asked.rows), now)
         entry = PredictionEntry(
             version=answered.by.version, ids=ids, predictions=answered.scored.prediction,
             scores=_optional_scores(answered.scored), logged_at=micros(now),
-            latency_us=int((perf_counter() - began) * 1e6), **_kept(served, asked),
+            latency_us=int((perf_counter() - began) * 1e6), **_kept(answered.by.form, asked),
         )  # fmt: skip
         logged = await self._logged(entry.entry(name, caller_ids=asked.ids is not None))
         self.metrics.took(name, "predictions" if logged else "unlogged", len(ids))
         return json_answer(_predictions(answered, ids), headers=self._marks(answered.by.version, logged=logged))
 
+    async def _scored(self, name: str, body: bytes, began: float) -> tuple[Asked, Answered]:
+        form = self.models.served(name).form
+        asked = form.bodies.predict(body)
+        if asked is None:
+            raise await _named(form.bodies.predict_refusal, body)
+        _check_model(asked, name)
+        try:
+            return asked, await self._batcher(name).score(asked.rows, form)
+        except (PilothouseError, OtherForm):
+            raise
+        except Exception:
+            await self._keep_failed(name, form, asked, began)
+            raise
+
     async def feedback(self, name: str, body: bytes) -> Answer:
         """Take the labels in `body`. Whose they are is found out later. Raises what `predict` raises."""
-        served = self.models.served(name)
-        told = served.bodies.labels(body)
+        bodies = self.models.served(name).form.bodies
+        told = bodies.labels(body)
         if told is None:
-            raise await _named(served.bodies.labels_refusal, body)
+            raise await _named(bodies.labels_refusal, body)
         await self._keep(self._label_entry(told).entry(name))
         return self._taken(name, "labels", len(told))
 
     async def log(self, name: str, body: bytes) -> Answer:
         """Take predictions made elsewhere. Raises what `predict` raises, and UnknownVersion."""
         served = self.models.served(name)
-        given = served.bodies.elsewhere(body)
-        if given is None:
-            raise await _named(served.bodies.elsewhere_refusal, body)
+        found = _elsewhere(served, body)
+        if found is None:
+            raise await _named(partial(_elsewhere_refusal, served), body)
+        form, given = found
         asked, now = given.asked, self._clock()
         _check_model(asked, name)
         entry = PredictionEntry(
             version=await self._version(served, given.version), ids=asked.ids or new_ids(len(asked.rows), now),
-            predictions=given.predictions, scores=given.scores, logged_at=micros(now), **_kept(served, asked),
+            predictions=given.predictions, scores=given.scores, latencies_us=given.latency_us, logged_at=micros(now), **_kept(form, asked),
         )  # fmt: skip
         await self._keep(entry.entry(name, caller_ids=asked.ids is not None))
         return self._taken(name, "logged", len(asked.rows))
 
     async def log_arrow(self, name: str, body: bytes) -> Answer:
         """Take predictions made elsewhere that come as an Arrow stream. Raises what `log` raises."""
-        signature = self.models.served(name).model.signature
-        return await self.log(name, await asyncio.to_thread(as_json, body, signature, self._settings.max_rows))
+        forms = self.models.served(name).forms.values()
+        return await self.log(name, await asyncio.to_thread(as_json, body, _any_of(forms), self._settings.max_rows))
 
     def list_models(self) -> Answer:
         models = [_summary(served) for served in self.models.all.values()]
@@ -152,24 +163,26 @@ class Serving:
         """What `name` takes, gives and runs on, with an example. Raises UnknownModel."""
         served = self.models.served(name)
         row = served.champion.row if served.champion else None
-        target = served.model.signature.target
+        signature = served.form.signature
+        target = signature.target
         facts = {
             "artifact_sha256": row.artifact_sha256 if row else None,
             "runtime": row.runtime if row else None,
-            "signature": [
-                {"name": f.name, "type": str(f.kind), "nullable": f.nullable} for f in served.model.signature.features
-            ],
+            "signature": [{"name": f.name, "type": str(f.kind), "nullable": f.nullable} for f in signature.features],
             "target": {"name": target.name, "type": str(target.kind), "classes": list(target.classes)},
-            "example": served.example,
+            "example": served.form.example,
         }
         return json_answer(_summary(served) | facts)
 
-    async def _keep_failed(self, name: str, served: Served, asked: Asked, began: float) -> None:
+    async def _keep_failed(self, name: str, form: Form, asked: Asked, began: float) -> None:
         """Log rows on which the model itself failed, under ids of our own: the caller may well send hers again."""
         now, count = self._clock(), len(asked.rows)
+        live = self.models.live(name)
+        if live.form is not form:
+            return
         entry = PredictionEntry(
-            version=served.live().version, ids=new_ids(count, now), predictions=[None] * count, logged_at=micros(now),
-            latency_us=int((perf_counter() - began) * 1e6), status=Status.ERROR, **_kept(served, asked),
+            version=live.version, ids=new_ids(count, now), predictions=[None] * count, logged_at=micros(now),
+            latency_us=int((perf_counter() - began) * 1e6), status=Status.ERROR, **_kept(form, asked),
         )  # fmt: skip
         await self._keep(entry.entry(name, caller_ids=False))
 
@@ -234,9 +247,32 @@ def _check_model(asked: Asked, name: str) -> None:
         raise BadRows([Fault("/model", f"must be {name}, the model of this address, or be left out")])
 
 
-def _kept(served: Served, asked: Asked) -> dict[str, Any]:
+def _elsewhere(served: Served, body: bytes) -> tuple[Form, Elsewhere] | None:
+    """The predictions in `body` as the version that made them takes its features, and how they were read."""
+    forms = dict.fromkeys([served.form, *served.forms.values()])
+    for form in forms:
+        given = form.bodies.elsewhere(body)
+        if given is not None and served.form_of(served.version if given.version is None else given.version) is form:
+            return form, given
+    return None
+
+
+def _any_of(forms: Collection[Form]) -> Signature:
+    """A signature with every feature that one of `forms` has."""
+    features = {feature.name: feature for form in forms for feature in form.signature.features}
+    return replace(next(iter(forms)).signature, features=tuple(features.values()))
+
+
+def _elsewhere_refusal(served: Served, body: bytes) -> PilothouseError:
+    """What stands against `body`, by the features of the version that it names, or of the champion."""
+    version = version_told(body)
+    form = served.form if version is None else served.form_of(version)
+    return form.bodies.elsewhere_refusal(body)
+
+
+def _kept(form: Form, asked: Asked) -> dict[str, Any]:
     """What the log may keep of a request, as fields of its entry."""
-    door = served.door
+    door = form.door
     if door.open:
         return {
             "rows": asked.raw, "at": asked.at, "entities": asked.entities, "keys": asked.keys, "context": asked.context,

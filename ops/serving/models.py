@@ -13,6 +13,7 @@ from pathlib import Path
 from pilothouse.data.epoch import EpochView
 from pilothouse.data.errors import BadArtifact, ModelNotLoaded, NoChampion, NotFound, NotServedHere, UnknownModel
 from pilothouse.data.log.door import Door
+from pilothouse.data.rollups.profile import profile_before
 from pilothouse.data.signature import Feature, Kind, Signature, Value
 from pilothouse.data.state import catalog, deployments
 from pilothouse.data.state.catalog import ModelRow, VersionRow
@@ -32,14 +33,28 @@ _SHOWN_OF_A_NAME = 80
 _log = logging.getLogger("pilothouse.service")
 
 
+Features = tuple[Feature, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Form:
+    """How requests are read for the versions that take the same features. door : what is kept out of the log."""
+
+    signature: Signature
+    bodies: Bodies
+    door: Door
+    example: dict[str, Value]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveModel:
-    """One version, loaded and warm."""
+    """One version, loaded and warm. form : how the rows that it scores were read."""
 
     name: str
     version: int
     row: VersionRow
     scorer: Scorer
+    form: Form
 
     def score(self, rows: list[Row]) -> Scored:
         """Scores for `rows`, each a tuple in the signature's order."""
@@ -54,13 +69,11 @@ class Served:
     champion : the version that answers here; None when the model has none, or it could not be loaded.
     due : the deployment in force, which `champion` follows as soon as it is loaded.
     watched : versions that have no artifact: they answer elsewhere, and are only logged here.
-    door : what its column classes keep out of the log.
+    forms : by the features that versions of the model take.
     """
 
     model: ModelRow
-    bodies: Bodies
-    door: Door
-    example: dict[str, Value]
+    forms: Mapping[Features, Form]
     champion: LiveModel | None = None
     due: Deployment | None = None
     watched: frozenset[int] = frozenset()
@@ -68,6 +81,18 @@ class Served:
     @property
     def name(self) -> str:
         return self.model.name
+
+    @property
+    def form(self) -> Form:
+        """How requests to the champion are read; those to the newest version as long as there is none."""
+        if self.champion is not None:
+            return self.champion.form
+        return self.form_of(None if self.due is None else self.due.version)
+
+    def form_of(self, version: int | None) -> Form:
+        """How rows of `version` are read; None for the newest."""
+        signature = self.model.signature
+        return self.forms[(signature if version is None else signature.of_version(version)).features]
 
     def live(self) -> LiveModel:
         """Raises NoChampion, NotServedHere, or ModelNotLoaded when this process failed to load the one there is."""
@@ -189,18 +214,21 @@ class Models:
         Raises BadArtifact or UntrustedArtifact, or whatever the model raises on its reference example.
         """
         if not self.is_warm(row.model, row.version):
-            self._check_features(row)
-            live = LiveModel(name=row.model, version=row.version, row=row, scorer=load_scorer(self._store, row))
-            example = tuple(self._served[row.model].example[name] for name in row.signature.names)
+            form = self._form(row)
+            scorer = load_scorer(self._store, row)
+            live = LiveModel(name=row.model, version=row.version, row=row, scorer=scorer, form=form)
+            example = tuple(form.example[name] for name in row.signature.names)
             for _ in range(_WARM_UP_CALLS):
                 live.score([example])
             self._keep_warm(live)
         self._adopt({name: s.due for name, s in self._served.items() if s.due})
 
-    def _check_features(self, row: VersionRow) -> None:
-        """Requests are checked against the model's features, so every version must take the same."""
-        if row.signature.features != self._served[row.model].model.signature.features:
+    def _form(self, row: VersionRow) -> Form:
+        """Requests are checked against features that the model is known to take, so every version must take such."""
+        form = self._served[row.model].forms.get(row.signature.features)
+        if form is None:
             raise BadArtifact(row.artifact, f"version {row.version} takes other features than {row.model} does")
+        return form
 
     def take_switched(self) -> list[Switched]:
         """The switches since the last call."""
@@ -217,16 +245,32 @@ class Models:
         self._epoch.close()
 
     def _add(self, models: list[ModelRow]) -> None:
-        new = {row.name: self._serve(row) for row in models if row.name not in self._served}
+        new = {row.name: self._forms(row) for row in models if self._is_news(row)}
         if new:
             with self._swap:
-                self._served = {**self._served, **new}
+                rows = {row.name: row for row in models}
+                served = {name: self._serving(rows[name], forms) for name, forms in new.items()}
+                self._served = {**self._served, **served}
 
-    def _serve(self, row: ModelRow) -> Served:
-        folder = self._workspace.reference(row.name, row.profile_id)
-        example = reference_example(folder, row.signature)
-        door = Door.of(self._workspace, row.signature, row.classes)
-        return Served(model=row, bodies=Bodies(row.signature, self._max_rows), door=door, example=example)
+    def _is_news(self, row: ModelRow) -> bool:
+        known = self._served.get(row.name)
+        return known is None or known.model.signature != row.signature
+
+    def _serving(self, row: ModelRow, forms: Mapping[Features, Form]) -> Served:
+        known = self._served.get(row.name)
+        return Served(model=row, forms=forms) if known is None else replace(known, model=row, forms=forms)
+
+    def _forms(self, row: ModelRow) -> dict[Features, Form]:
+        """A form for each way in which versions take their features; those that are known already stay the same."""
+        ways = dict.fromkeys([v.features for v in row.signature.variants] or [row.signature.features])
+        known = self._served[row.name].forms if row.name in self._served else {}
+        return {features: known.get(features) or self._new_form(row, features) for features in ways}
+
+    def _new_form(self, row: ModelRow, features: Features) -> Form:
+        signature = replace(row.signature, features=features)
+        example = reference_example(self._workspace.reference(row.name, row.profile_id), signature)
+        door = Door.of(self._workspace, signature, row.classes)
+        return Form(signature=signature, bodies=Bodies(signature, self._max_rows), door=door, example=example)
 
     def _mark_watched(self, rows: list[VersionRow]) -> None:
         with self._swap:
@@ -272,14 +316,27 @@ def _by_last_use(order: list[LiveModel]) -> list[LiveModel]:
 
 
 def reference_example(folder: Path, signature: Signature) -> dict[str, Value]:
-    """A row that the model has seen the like of: the reference's own example, else one made from the signature."""
-    file = folder / "example.json"
+    """A row that the model has seen the like of: the reference's own example, else one made from the signature.
+
+    Versions that take their features otherwise have theirs in the folders of the profiles before.
+    """
+    file, before = folder / "example.json", profile_before(folder)
     if file.is_file():
         kept = json.loads(file.read_text())
-        if set(kept) >= set(signature.names):
+        if all(f.name in kept and _is_like(kept[f.name], f) for f in signature.features):
             return {name: kept[name] for name in signature.names}
+    if before is not None:
+        return reference_example(folder.parent / before, signature)
+    if file.is_file():
         _log.warning("%s lacks features; an example was made from the signature", file.name)
     return {f.name: _made_up(f) for f in signature.features}
+
+
+def _is_like(value: object, feature: Feature) -> bool:
+    """Whether a value of the example is of the feature's kind, or missing."""
+    if feature.numeric:
+        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return value is None or isinstance(value, bool if feature.kind is Kind.BOOLEAN else str)
 
 
 def _made_up(feature: Feature) -> Value:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+from pilothouse.data.log.schema import MAX_LATENCY_US
 from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target
 from pilothouse.ops.serving.checks import MAX_ID, MAX_KEYS, MAX_TEXT
 from pilothouse.ops.serving.models import Served
@@ -61,7 +62,7 @@ _ARROW: Schema = {
         "type": "string",
         "format": "binary",
         "description": "An Arrow IPC stream without compression: a column for each feature and context column, "
-        "`prediction`, and those of `id`, `at`, `score`, `entity_id`, `keys` and `version` that there are.",
+        "`prediction`, and those of `id`, `at`, `score`, `latency_us`, `entity_id`, `keys` and `version` that there are.",
     }
 }
 _WHY = {
@@ -114,7 +115,7 @@ def _common() -> Iterable[tuple[str, Any]]:
 
 
 def _model_paths(base: str, served: Served) -> dict[str, Any]:
-    signature, tag = served.model.signature, served.name if base else "short"
+    signature, tag = served.form.signature, served.name if base else "short"
     operations = {
         "predict": ("Score rows, and log them.", _predict_schema(signature), "200", _predictions(signature)),
         "feedback": ("Tell labels.", _labels_schema(signature), "202", _ACCEPTED),
@@ -133,9 +134,9 @@ def _model_paths(base: str, served: Served) -> dict[str, Any]:
 def _examples(verb: str, served: Served) -> Schema:
     label = next(iter(served.model.signature.target.classes), 0.0)
     examples: dict[str, Schema] = {
-        "predict": {"rows": [served.example]},
+        "predict": {"rows": [served.form.example]},
         "feedback": {"labels": [{"id": "the id of a prediction", "label": label}]},
-        "log": {"rows": [served.example], "predictions": [label]},
+        "log": {"rows": [served.form.example], "predictions": [label]},
     }
     return examples[verb]
 
@@ -218,6 +219,11 @@ def _log_schema(signature: Signature) -> Schema:
     extra: Schema = {
         "predictions": {"type": "array", "minItems": 1, "items": _label_schema(signature.target)},
         "scores": {"type": "array", "items": {"type": ["number", "null"], "minimum": 0, "maximum": 1}},
+        "latency_us": {
+            "type": "array",
+            "items": {"type": ["number", "null"], "minimum": 0, "maximum": MAX_LATENCY_US},
+            "description": "How long each answer took, in microseconds.",
+        },
         "version": {"type": "integer", "minimum": 1, "description": "The champion where left out."},
     }
     return _object(_columns(signature) | extra, ["rows", "predictions"])

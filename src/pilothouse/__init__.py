@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,10 @@ __all__ = [
     "restore",
 ]
 __version__ = "0.1.0"
+
+# Read when Arrow is imported. With huge pages its allocator has the kernel clear far more memory than a batch fills,
+# which took as long as reading the batch.
+os.environ.setdefault("MIMALLOC_ALLOW_THP", "0")
 
 
 def init(path: str | PathLike[str]) -> House:

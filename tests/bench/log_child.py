@@ -25,7 +25,8 @@ from pilothouse.data.rollups.count import Counting, columns_counted
 from pilothouse.data.rollups.fold import rebuild
 from tests.bench.logs import END, MODEL, ODD, POLICY, SETTINGS, SIXTY_DAYS, World
 
-BATCH_ROWS = 500_000
+BATCH_VALUES = 12_500_000
+"""Values that are read at once: half a million rows of 25 features."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -50,7 +51,7 @@ def import_log(world: World) -> None:
     made, schema = (MODEL, world.signature, world.profile, POLICY, SETTINGS), prediction_schema(world.signature)
     with pq.ParquetFile(world.file) as file:
         bulk = BulkLog(world.workspace, *made, clock=lambda: END)
-        for number, batch in enumerate(file.iter_batches(BATCH_ROWS), start=1):
+        for number, batch in enumerate(file.iter_batches(BATCH_VALUES // world.features), start=1):
             bulk.append(_as_logged(pa.Table.from_batches([batch]), schema), {"bench": number})
         bulk.close()
 

@@ -52,6 +52,7 @@ def generate(path: Path, rows: int, features: int = _MIX) -> Path:
         values = ", ".join(f'{_value(n, rows)} AS "x_f{n}"' for n in range(features))
         with duckdb.connect() as duck:
             duck.execute("SET TimeZone = 'UTC'")
+            duck.execute("SET enable_progress_bar = false")
             duck.execute("SET preserve_insertion_order = true")
             duck.execute(
                 f"COPY (SELECT printf('%012d', i) AS prediction_id, {_at(rows)} AS \"at\", {_at(rows)} AS logged_at, "

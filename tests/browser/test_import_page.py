@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from pilothouse.data.workspace import Workspace
 pytestmark = pytest.mark.browser
 ROW_HEIGHT = 31.1
 SIZE = "Größe"
+TABLES = ("Columns", "Columns of the labels")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,13 @@ def test_from_a_file_of_somebody_elses_to_the_models_page(tmp_path: Path, browse
         picture("empty")
         give_files(page, files)
         picture("mapping")
-        correct(page, row=4, to="context")
+        correct(page, "Columns", row=4, to="context")
+        expect(page.get_by_role("row", name="Größe feature, number context, number")).to_be_visible()
+        correct(page, "Columns of the labels", row=1, to="ignored")
+        expect(page.get_by_text("No column of ergebnisse.csv looks like the label")).to_be_visible()
+        correct(page, "Columns of the labels", row=1, to="label")
+        choose_zone(page, "Europe/Berlin")
+        expect(page.get_by_text("06.01.2026 07:00 is read as 2026-01-06 06:00:00 UTC", exact=True)).to_be_visible()
         picture("corrected")
         page.get_by_role("button", name="Import 902 rows into delays").click()
         page.wait_for_timeout(700)
@@ -76,9 +84,9 @@ def give_files(page: Page, files: tuple[Path, Path]) -> None:
     settle(page)
 
 
-def correct(page: Page, *, row: int, to: str) -> None:
-    """Write into the second cell of a row of the mapping, as a person does: it is drawn on a canvas."""
-    table = page.get_by_test_id("stDataFrame").first
+def correct(page: Page, title: str, *, row: int, to: str) -> None:
+    """Write into the second cell of a row of a mapping, as a person does: it is drawn on a canvas."""
+    table = page.get_by_test_id("stDataFrame").nth(TABLES.index(title))
     expect(table.get_by_role("columnheader", name="is our", include_hidden=True)).to_be_attached()
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
@@ -88,6 +96,18 @@ def correct(page: Page, *, row: int, to: str) -> None:
     editor = page.locator("#portal textarea, #portal input").first
     editor.fill(to)
     editor.press("Enter")
+    read_again(page)
+
+
+def choose_zone(page: Page, zone: str) -> None:
+    box = page.get_by_role("combobox", name="Time zone")
+    box.click()
+    box.fill(zone)
+    box.press("Enter")
+    read_again(page)
+
+
+def read_again(page: Page) -> None:
     page.get_by_role("button", name="Read again").click()
     expect(page.get_by_role("button", name="Read again")).to_have_count(0, timeout=60_000)
     settle(page)
@@ -98,4 +118,6 @@ def check(workspace: Path, planted: ForeignLog) -> None:
     delays = house["delays"]
     assert delays.prediction_log.count() == planted.good
     assert [(c.name, c.kind) for c in delays.signature.context] == [(SIZE, Kind.NUMBER)]
+    first, _ = delays.prediction_log.bounds() or (None, None)
+    assert first == datetime(2026, 1, 4, 23, tzinfo=UTC)
     house.close()

@@ -21,6 +21,7 @@ from pilothouse.data.log.pending import pending
 from pilothouse.data.log.spool import Entry, EntryKind, Format, Spool
 from pilothouse.data.rollups.gaps import lacks_rows
 from pilothouse.data.rollups.store import rollup_folder, stored_periods, stored_rows
+from pilothouse.data.state.transfer import transfer
 from pilothouse.ops.actors import Actor, Right
 from pilothouse.ops.faults import Faults
 from pilothouse.ops.governance.erasure import _Erasure
@@ -76,10 +77,18 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def house(known: Path, tmp_path: Path) -> House:
+def house(known: Path, tmp_path: Path, kept_in: str) -> Iterator[House]:
+    """A copy of `known`, its state in each of the databases that can hold one."""
     opened = House.open(shutil.copytree(known, tmp_path / "house"))
+    if kept_in:
+        opened.workspace.settings_file.write_text(kept_in)
+        file, opened = opened, House.open(opened.workspace.root)
+        transfer(file.state, opened.state)
+        file.close()
+        Path(file.workspace.state_url.removeprefix("sqlite:///")).unlink()
     opened.clock = lambda: NOW
-    return opened
+    yield opened
+    opened.close()
 
 
 def rollups(house: House) -> pl.DataFrame:

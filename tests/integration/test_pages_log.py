@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from streamlit.testing.v1 import AppTest
 from tests.support.dashboard import dashboard_of, open_page, words
 from tests.support.small import MODEL, make_small, planted
 
+from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.log.tables import prediction_folder
 from pilothouse.data.policies import LogPolicy
+from pilothouse.data.rollups.store import Cursor, replace_rows, rollup_folder
 from pilothouse.data.workspace import Workspace
+from pilothouse.ops.figures import rebuild_figures, recount_day
 from pilothouse.ops.house import House
+from pilothouse.ops.worker import Worker
 
 EVE = "eve-5b1e-unmistakable"
 
@@ -90,3 +96,93 @@ def test_the_erasure_dialog_says_what_it_does_and_its_receipt_is_shown(workspace
     said = words(open_page("log", model=MODEL))
     assert receipt.entity[:12] in said
     assert EVE not in said
+
+
+def test_the_last_recount_is_said_and_another_is_started(workspace: Path) -> None:
+    app = open_page("log", model=MODEL)
+    assert "Never recounted yet." in words(app)
+    app.button(key="recount").click().run()
+    assert not app.exception
+    assert re.search(r"was recounted just now: all [\d,]+ cells agree with the rows", words(app))
+
+
+def test_a_day_that_differs_is_said_with_what_differs_and_is_the_one_to_recount(workspace: Path) -> None:
+    house = House.open(workspace)
+    honest = recount_day(house[MODEL])
+    spoil_one_bin(rollup_folder(house.workspace, MODEL), "amount")
+    spoilt = recount_day(house[MODEL])
+    assert spoilt.day == honest.day
+    assert (spoilt.differing, spoilt.where) == (2, ("feature amount",))
+    app = open_page("log", model=MODEL)
+    said = words(app)
+    assert f"the figures of {spoilt.day} differ from them" in said
+    assert "2 of " in said
+    assert "cells differ from the rows, in feature amount. Put it right with" in said
+    rebuild_figures(house[MODEL])
+    button = app.button(key="recount")
+    assert button.label == f"Recount {spoilt.day} again"
+    button.click().run()
+    assert "cells agree with the rows" in words(app)
+    assert "Yes. 60 rows are sealed" in words(app)
+
+
+def test_the_workers_recount_is_noted_too(workspace: Path) -> None:
+    house = House.open(workspace)
+    worker = Worker(house.workspace, house.settings)
+    worker.upkeep.recount()
+    worker.stop()
+    found = house[MODEL].log_state.recounted
+    assert found is not None
+    assert found.found.differing == 0
+
+
+def spoil_one_bin(folder: DeltaFolder, feature: str) -> None:
+    """Put one row too many into the first slot of a feature, in the hours and in the days."""
+    rows = pl.concat(
+        [
+            pl.read_parquet(file, hive_partitioning=False).with_columns(period=pl.lit(folder.partition_value(file)))
+            for file in folder.files()
+        ]
+    )
+    spoilt = (pl.col("feature") == feature) & (pl.col("part") == "feature")
+    more = pl.concat_list(pl.col("n").list.first() + 1, pl.col("n").list.slice(1))
+    table = (
+        rows.with_columns(pl.when(spoilt).then(more).otherwise("n").alias("n")).select(folder.schema.names).to_arrow()
+    )
+    replace_rows(folder, table.cast(folder.schema), None, Cursor.of(folder).marks())
+
+
+def test_hidden_values_are_shown_to_who_says_why(workspace: Path) -> None:
+    House.open(workspace)[MODEL].set_class("amount", "sensitive")
+    House.open(workspace)[MODEL].set_class("purpose", "masked")
+    app = open_page("model", model=MODEL)
+    assert not app.exception
+    assert "amount" not in app.selectbox(key="feature").options
+    app.selectbox(key="feature").set_value("purpose").run()
+    assert "••• 1" in pictures(app)
+    assert "home" not in pictures(app)
+    confirm(app, reason="")
+    assert "Unmasking columns needs a reason" in words(app)
+    assert "home" not in pictures(app)
+    confirm(app, reason="a complaint")
+    assert not app.exception
+    assert "Hidden values are shown to you until" in words(app)
+    assert "home" in pictures(app)
+    assert "amount" in app.selectbox(key="feature").options
+    row = House.open(workspace)[MODEL].audit(1)[0]
+    assert (row.act, row.details["reason"]) == ("unmask", "a complaint")
+    app.button(key="hide").click().run()
+    assert "home" not in pictures(app)
+
+
+def confirm(app: AppTest, *, reason: str) -> None:
+    """Open the dialog and answer it. AppTest runs the whole page, so the dialog has to be opened by every run."""
+    app.button(key="unmask").click().run()
+    app.button(key="unmask").click()
+    app.text_input(key="unmask-reason").set_value(reason)
+    app.button(key="unmask-confirm").click().run()
+
+
+def pictures(app: AppTest) -> str:
+    """All figures of the page, as JSON."""
+    return "\n".join(element.proto.spec for element in app.get("plotly_chart"))

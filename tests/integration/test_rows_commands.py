@@ -11,7 +11,7 @@ from tests.support.small import MODEL, make_small, planted
 from typer.testing import CliRunner
 
 from pilothouse.app.cli.commands import app
-from pilothouse.data.errors import BadFilter
+from pilothouse.data.errors import BadData, BadFilter
 from pilothouse.data.windows import Window, parse_time
 
 START = parse_time("2026-03-02T00:00:00Z")
@@ -73,3 +73,21 @@ def test_answers_are_remembered_until_somebody_writes(house) -> None:
     house.catch_up()
     assert loans.history._opened is not first
     assert loans.history.drift(WINDOW).rows == before.rows + 5
+
+
+def test_how_long_answers_took_elsewhere_is_shown_as_of_those_given_here(tmp_path) -> None:
+    house = make_small(tmp_path / "house")
+    loans = house[MODEL]
+    frame = loans.predict(planted(100, seed=3).drop("failed")).with_columns(
+        at=pl.lit(START), latency_us=pl.Series([2000.4] * 90 + [50_000.0] * 9 + [None])
+    )
+    loans.log(frame)
+    with pytest.raises(BadData, match="Column 'latency_us' holds values outside of 0 to 1,000,000,000,000,000"):
+        loans.log(frame.with_columns(latency_us=pl.lit(-1)))
+    house.catch_up()
+    (point,) = loans.history.traffic(WINDOW, timedelta(days=10))
+    assert (point.rows, point.p50_latency_ms, point.p95_latency_ms) == (
+        100, pytest.approx(2, rel=0.03), pytest.approx(50, rel=0.03)
+    )  # fmt: skip
+    assert loans.prediction_log.predictions(columns=["latency_us"])["latency_us"].null_count() == 1
+    house.close()

@@ -52,6 +52,7 @@ class Receiver:
             faults = [{"pointer": f"/rows/{place}/bad", "detail": "is not a field here"} for place in bad]
             return httpx.Response(422, json={"detail": "bad rows", "faults": faults})
         names = {"ids": "id", "predictions": "prediction", "scores": "score", "at": "at", "keys": "key"}
+        names["latency_us"] = "latency_us"
         for place, features in enumerate(body["rows"]):
             self.rows.append({"features": features} | {n: body[c][place] for c, n in names.items() if c in body})
         return httpx.Response(202, json={"accepted": len(body["rows"])})

@@ -62,6 +62,8 @@ def test_rows_are_logged_under_the_id_in_the_header(client: Client, receiver: Re
     assert receiver.rows[0]["features"] == {"a": 1}
     assert receiver.rows[0]["key"] == {"order": 17}
     assert [row["prediction"] for row in receiver.rows] == [1, 2, 3]
+    assert 0 < receiver.rows[0]["latency_us"] < 60_000_000
+    assert receiver.rows[1]["latency_us"] == receiver.rows[2]["latency_us"]
 
 
 def test_other_paths_and_errors_pass_untouched(client: Client) -> None:

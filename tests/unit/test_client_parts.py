@@ -24,8 +24,8 @@ class Scalar:
 
 def test_rows_become_columns_with_nulls_only_where_somebody_gave_a_value() -> None:
     rows = [
-        row_of({"age": 41}, 1, id="a", at=NOW, score=0.75, key={"order": 17}),
-        row_of({"age": Scalar()}, 0, id="b", at=NOW),
+        row_of({"age": 41}, 1, id="a", at=NOW, score=0.75, key={"order": 17}, latency_ms=1.2345),
+        row_of({"age": Scalar()}, 0, id="b", at=NOW, latency_ms=float("nan")),
     ]
     (batch,) = batches_of(rows, 500)
     assert json.loads(batch.body) == {
@@ -34,6 +34,7 @@ def test_rows_become_columns_with_nulls_only_where_somebody_gave_a_value() -> No
         "rows": [{"age": 41}, {"age": None}],
         "predictions": [1, 0],
         "scores": [0.75, None],
+        "latency_us": [1234, None],
         "keys": [{"order": 17}, None],
     }
 
@@ -53,6 +54,7 @@ def test_a_body_has_one_kind_and_one_version_and_at_most_so_many() -> None:
     [
         ({"at": datetime(2026, 3, 3)}, "a time has no zone"),  # noqa: DTZ001
         ({"score": float("inf")}, "not JSON compliant"),
+        ({"latency_ms": -1}, "latency_ms must be 0 or more; got -1"),
         ({"key": {"order": object()}}, "not JSON serializable"),
     ],
 )

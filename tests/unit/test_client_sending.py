@@ -184,14 +184,16 @@ def test_a_watched_function_is_logged_and_gives_what_it_gave() -> None:
 
         @client.watch(features=["age"], key=["order"], prediction=lambda said: (said["answer"], None))
         async def named(age: int, order: int = 17) -> dict[str, int]:
+            await asyncio.sleep(0.02)
             return {"answer": age}
 
         assert alone(ROW) == (1, 0.9)
         assert asyncio.run(named(41)) == {"answer": 41}
         client.flush()
-    assert [(r["features"], r["prediction"], r["score"], r["key"]) for r in receiver.rows] == [
+    assert [(r["features"], r["prediction"], r.get("score"), r.get("key")) for r in receiver.rows] == [
         (ROW, 1, 0.9, None), (ROW, 41, None, {"order": 17})
     ]  # fmt: skip
+    assert receiver.rows[0]["latency_us"] < 20_000 <= receiver.rows[1]["latency_us"]
 
 
 def test_a_watched_function_s_exception_passes_and_ours_does_not() -> None:

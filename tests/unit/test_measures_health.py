@@ -30,7 +30,7 @@ def stretch(auc: float, *, back: timedelta = timedelta(0), labelled: int = 5000,
 
 def drifted(name: str, psi: float) -> FeatureDrift:
     return FeatureDrift(
-        name=name, kind=Kind.NUMBER, rows=900, psi=psi, ks=None, ks_p=None, wasserstein=None, jensen_shannon=None,
+        name=name, feature=name, kind=Kind.NUMBER, rows=900, psi=psi, ks=None, ks_p=None, wasserstein=None, jensen_shannon=None,
         missing=0.0, reference_missing=0.0, new_share=None, impact=None, state=State.HEALTHY, reason="",
     )  # fmt: skip
 

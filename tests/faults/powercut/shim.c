@@ -1,7 +1,8 @@
-/* A disk that remembers and fails: loaded before libc, it sees every call that changes files below DISK_ROOT.
+/* A disk that remembers and fails: loaded before libc, it sees every call that changes or reads files below DISK_ROOT.
  *
  * DISK_LOG names the file in which calls are written down, in their order, with their data; left out, none are.
  * disk_mark writes a word into that log; disk_fail lets one call to come fail; disk_calls counts calls so far.
+ * disk_fail_read and disk_reads do the same for calls that only read, which have numbers of their own.
  * One lock around each call and its record keeps the record in the order in which the disk saw the calls.
  */
 #define _GNU_SOURCE
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -26,8 +28,8 @@ static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static int log_fd = -2;
 static char root[PATH_MAX];
 static size_t root_length;
-static long calls, failing_call = -1;
-static int failing_with;
+static long calls, failing_call = -1, reads, failing_read = -1;
+static int failing_with, read_failing_with;
 
 static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 
@@ -107,6 +109,24 @@ void disk_fail(long after, int with) {
 
 long disk_calls(void) { return calls; }
 
+void disk_fail_read(long after, int with) {
+    pthread_mutex_lock(&lock);
+    failing_read = after < 0 ? -1 : reads + after;
+    read_failing_with = with;
+    pthread_mutex_unlock(&lock);
+}
+
+long disk_reads(void) { return reads; }
+
+/* To be called once for each call that reads: whether it fails, with errno set. */
+static int unreadable(void) {
+    pthread_mutex_lock(&lock);
+    int fails = reads++ == failing_read;
+    pthread_mutex_unlock(&lock);
+    if (fails) errno = read_failing_with;
+    return fails;
+}
+
 /* To be called once for each call that counts, under the lock: 0, an errno, or SHORT_WRITE. */
 static int fault(void) { return calls++ == failing_call ? failing_with : 0; }
 
@@ -121,7 +141,8 @@ static int opened(const char *name, int folder, const char *path, int flags, mod
     __typeof__(&openat) call = (__typeof__(&openat))real(name);
     char whole[PATH_MAX];
     int changes = flags & (O_CREAT | O_TRUNC | O_WRONLY | O_RDWR);
-    if (!changes || !absolute(folder, path, whole)) return call(folder, path, flags, mode);
+    if (!absolute(folder, path, whole)) return call(folder, path, flags, mode);
+    if (!changes) return unreadable() ? -1 : call(folder, path, flags, mode);
     pthread_mutex_lock(&lock);
     int there = !access(whole, F_OK), fd = refused() ? -1 : call(folder, path, flags, mode), error = errno;
     if (fd >= 0 && !there) record('C', inode(fd), 0, whole, "", "", 0);
@@ -252,4 +273,23 @@ ssize_t sendfile64(int out, int in, off64_t *from, size_t size) {
     if (!held(out, path)) return REAL(sendfile64)(out, in, from, size);
     errno = ENOSYS;
     return -1;
+}
+
+/* Calls that read. Nothing of them is recorded: they leave the disk as it is. */
+#define ON_READ(failed, body) \
+    char path[PATH_MAX]; \
+    return held(fd, path) && unreadable() ? failed : body;
+
+ssize_t read(int fd, void *data, size_t size) { ON_READ(-1, REAL(read)(fd, data, size)) }
+ssize_t pread(int fd, void *data, size_t size, off_t at) { ON_READ(-1, REAL(pread)(fd, data, size, at)) }
+ssize_t pread64(int fd, void *data, size_t size, off64_t at) { ON_READ(-1, REAL(pread64)(fd, data, size, at)) }
+ssize_t readv(int fd, const struct iovec *parts, int count) { ON_READ(-1, REAL(readv)(fd, parts, count)) }
+ssize_t preadv(int fd, const struct iovec *parts, int count, off_t at) { ON_READ(-1, REAL(preadv)(fd, parts, count, at)) }
+void *mmap(void *where, size_t size, int how, int flags, int fd, off_t at) {
+    char path[PATH_MAX];
+    int fails = fd >= 0 && root_length && held(fd, path) && unreadable();
+    return fails ? MAP_FAILED : REAL(mmap)(where, size, how, flags, fd, at);
+}
+void *mmap64(void *where, size_t size, int how, int flags, int fd, off64_t at) {
+    return mmap(where, size, how, flags, fd, at);
 }

@@ -33,7 +33,9 @@ class Disk:
     def __init__(self) -> None:
         self._shim = ctypes.CDLL(None)
         self._shim.disk_calls.restype = ctypes.c_long
-        self._shim.disk_fail.argtypes = [ctypes.c_long, ctypes.c_int]
+        self._shim.disk_reads.restype = ctypes.c_long
+        for fail in (self._shim.disk_fail, self._shim.disk_fail_read):
+            fail.argtypes = [ctypes.c_long, ctypes.c_int]
 
     def mark(self, word: str) -> None:
         """Write `word` between the calls before and those after."""
@@ -47,3 +49,12 @@ class Disk:
     def calls(self) -> int:
         """Calls seen so far that change something below the root."""
         return int(self._shim.disk_calls())
+
+    def fail_read(self, after: int, error: int) -> None:
+        """The same for calls that only read: to open a file for that, to read or to map it."""
+        self._shim.disk_fail_read(after, error)
+
+    @property
+    def reads(self) -> int:
+        """Calls seen so far that read something below the root."""
+        return int(self._shim.disk_reads())

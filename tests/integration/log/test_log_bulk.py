@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -105,6 +106,22 @@ def test_an_import_killed_anywhere_goes_on_where_it_stopped(book: Book, point: s
         assert again.repeated == (log.mark("import") == 2 and point not in ("bulk:labels", "bulk:written"))
     assert book.history().watermark().sealed_rows == 2 * ROWS
     assert book.history().performance(WHOLE).labelled == ROWS
+    same_as_rebuilt(book)
+
+
+def test_a_table_that_knows_more_columns_than_the_import_gets_nulls_in_them(book: Book) -> None:
+    """A feature that the model has dropped since stays in the table, with its old rows."""
+    with opened(book) as log:
+        log.append(chunk(book, 1)[0], {"import": 1})
+    kept = tuple(f for f in book.signature.features if f.name == "wind")
+    book.signature = replace(book.signature, features=kept)
+    with opened(book) as log:
+        assert log.append(chunk(book, 2)[0], {"import": 2}).predictions == ROWS
+    folder = prediction_folder(book.workspace, "flights", book.signature)
+    rows = pl.read_parquet(folder.files()).with_columns(part=pl.col("prediction_id").str.head(1))
+    nulls = rows.group_by("part").agg(pl.col("x_wind", "x_carrier").null_count()).sort("part")
+    assert nulls["x_carrier"].to_list() == [0, ROWS]
+    assert nulls["x_wind"].max() < ROWS / 5
     same_as_rebuilt(book)
 
 

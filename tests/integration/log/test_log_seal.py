@@ -46,14 +46,41 @@ def test_a_retry_on_another_worker_is_one_row(log) -> None:
     assert log.seal().by_model == {}
 
 
-def test_version_and_role_belong_to_the_identity(log) -> None:
-    log.write(
-        log.predictions(["a"]), log.predictions(["a"], version=2, role=Role.SHADOW), log.predictions(["a"], version=2)
-    )
+def test_a_shadow_and_a_batch_have_a_row_of_their_own_for_each_version(log) -> None:
+    asides = [
+        log.predictions(["a"], version=version, role=role) for role in (Role.SHADOW, Role.BATCH) for version in (2, 3)
+    ]
+    log.write(log.predictions(["a"]), *asides)
     log.seal()
-    log.write(log.predictions(["a"], version=2, role=Role.SHADOW))
-    assert log.seal().duplicates == 1
+    log.write(*asides)
+    assert log.seal().duplicates == 4
+    assert log.reader().count() == 5
+
+
+@pytest.mark.parametrize("second", [Role.CHAMPION, Role.CANARY])
+@pytest.mark.parametrize("sealed_between", [True, False])
+def test_a_retry_after_a_promotion_is_no_second_answer(log, sealed_between: bool, second: Role) -> None:
+    """The caller has not heard what version 1 said, and sends her request again: version 2 answers it."""
+    # The retry is taken by a process whose spool is read first; what was logged first stays all the same.
+    with log.spool("a") as after, log.spool("b") as before:
+        before.append(log.predictions(["a", "b"], wind=1))
+        if sealed_between:
+            log.seal()
+        later = log.noon + timedelta(minutes=1)
+        after.append(log.predictions(["a", "c"], version=2, role=second, wind=2, logged_at=later))
+        answers = {"a": (1, 1.0), "b": (1, 1.0), "c": (2, 2.0)}
+        for _ in range(2):
+            rows = log.reader().predictions(columns=["prediction_id", "version", "x_wind"]).rows()
+            assert {id: (version, wind) for id, version, wind in rows} == answers
+            assert len(rows) == 3
+            log.seal()
     assert log.reader().count() == 3
+
+
+def test_two_copies_in_one_body_are_one_answer(log) -> None:
+    log.write(log.predictions(["a", "b", "a"]))
+    assert (report := log.seal()).predictions == 2
+    assert report.duplicates == 1
 
 
 def test_an_unreadable_entry_is_kept_counted_and_in_nobodys_way(log) -> None:

@@ -67,22 +67,31 @@ def test_feedback_is_taken_before_anybody_looks_whose_it_is(client: Any, bench: 
 
 
 def test_predictions_made_elsewhere_are_logged_under_their_version(client: Any, bench: Any) -> None:
-    body = {"rows": [ROW], "predictions": [1], "scores": [0.75], "version": 2, "ids": ["e1"]}
+    body = {"rows": [ROW], "predictions": [1], "scores": [0.75], "version": 2, "ids": ["e1"], "latency_us": [1200.4]}
     assert client.post("/log", json=body).status_code == 202
+    for given, fault in (
+        ([-1], {"pointer": "/latency_us/0", "detail": "must lie from 0 to 1000000000000000"}),
+        (["fast"], {"pointer": "/latency_us/0", "detail": "must be a number or null; got a string"}),
+        ([1, 2], {"pointer": "/latency_us", "detail": "must have one item a row: 1; got 2"}),
+    ):
+        assert client.post("/log", json=body | {"latency_us": given}).json()["faults"] == [fault]
     assert client.post("/log", json=body | {"version": 9}).json()["title"] == "Unknown version"
     logged = bench.logged()
-    assert logged.select("prediction_id", "version", "role", "score").rows() == [("e1", 2, "champion", 0.75)]
+    kept = logged.select("prediction_id", "version", "role", "score", "latency_us")
+    assert kept.rows() == [("e1", 2, "champion", 0.75, 1200)]
 
 
 def test_an_arrow_stream_is_logged_as_the_same_rows_in_json_are(client: Any, bench: Any) -> None:
     columns = {name: [value] * 3 for name, value in ROW.items()}
     rest = {"prediction": [1, 0, 1], "score": [0.7, None, 0.9], "id": ["a", "b", "c"], "keys": [{"flight": 3}] * 3}
+    rest["latency_us"] = [1500, None, 2500]
     headers = {"content-type": "application/vnd.apache.arrow.stream"}
     sent = _stream(columns | rest)
     for path in ("/log", "/models/flights/log", "/log"):
         answer = client.post(path, content=sent, headers=headers)
         assert (answer.status_code, answer.json()) == (202, {"accepted": 3})
     logged = bench.logged().sort("prediction_id")
+    assert logged["latency_us"].to_list() == [1500, None, 2500]
     assert logged.select("prediction_id", "prediction", "score", "x_hour", "keys").rows() == [
         ("a", 1, 0.7, 9, '{"flight":3}'), ("b", 0, None, 9, '{"flight":3}'), ("c", 1, 0.9, 9, '{"flight":3}')
     ]  # fmt: skip

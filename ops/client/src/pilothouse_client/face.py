@@ -88,19 +88,21 @@ class Face:
         key: Mapping[str, Any] | None = None,
         context: Mapping[str, Any] | None = None,
         version: int | None = None,
+        latency_ms: float | None = None,
     ) -> str:
         """Log one prediction; returns its id, which a label may name later.
 
         features : every feature of the model; None or NaN for a missing value. score : of the positive class, from 0
         to 1. id : your own, or a new one. at : when it happened, aware; now, if left out. entity : whom it is about.
         key : business keys, such as {"order": 17}. version : the model's; the champion's, if left out.
+        latency_ms : how long the answer took.
         """
         row_id = new_id() if id is None else id
 
         def make() -> Item:
             return row_of(
                 features, prediction, id=row_id, at=at or self._clock(), score=score, entity=entity, key=key,
-                context=context, version=version,
+                context=context, version=version, latency_ms=latency_ms,
             )  # fmt: skip
 
         self._put(make)
@@ -118,6 +120,7 @@ class Face:
         keys: Sequence[Mapping[str, Any] | None] | None = None,
         contexts: Sequence[Mapping[str, Any] | None] | None = None,
         version: int | None = None,
+        latencies_ms: Sequence[Any] | None = None,
     ) -> list[str]:
         """Log many at once; returns their ids.
 
@@ -125,8 +128,8 @@ class Face:
         """
         logged: list[str] = []
         try:
-            columns = [scores, ids, at, entities, keys, contexts]
-            names = ("score", "id", "at", "entity", "key", "context")
+            columns = [scores, ids, at, entities, keys, contexts, latencies_ms]
+            names = ("score", "id", "at", "entity", "key", "context", "latency_ms")
             for row, prediction, *more in zip(records(rows), predictions, *map(_each, columns)):
                 logged.append(self.log(row, prediction, version=version, **dict(zip(names, more))))
         except Exception as error:

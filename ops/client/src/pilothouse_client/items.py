@@ -29,6 +29,7 @@ class Row(NamedTuple):
     features: str
     prediction: str
     score: str | None
+    latency: str | None
     entity: str | None
     key: str | None
     context: str | None
@@ -54,6 +55,7 @@ class Batch(NamedTuple):
 
 _COLUMNS = (
     ("ids", "id"), ("at", "at"), ("rows", "features"), ("predictions", "prediction"), ("scores", "score"),
+    ("latency_us", "latency"),
     ("entities", "entity"), ("keys", "key"), ("context", "context"),
 )  # fmt: skip
 
@@ -65,16 +67,21 @@ def row_of(
     id: str,
     at: datetime,
     score: Any = None,
+    latency_ms: float | None = None,
     entity: str | None = None,
     key: Mapping[str, Any] | None = None,
     context: Mapping[str, Any] | None = None,
     version: int | None = None,
 ) -> Row:
-    """A row as JSON. NaN becomes null. Raises TypeError or ValueError for what JSON cannot say, or a naive time."""
+    """A row as JSON. NaN becomes null.
+
+    Raises TypeError or ValueError for what JSON cannot say, a naive time, or a latency below 0.
+    """
     return Row(
         id=_json(id), at=f'"{time_text(at)}"', features=_record(features), prediction=_json(plain(prediction)),
-        score=_optional(plain(score)), entity=_optional(entity), key=None if key is None else _record(key),
-        context=None if context is None else _record(context), version=version,
+        score=_optional(plain(score)), latency=_optional(_micros(plain(latency_ms))), entity=_optional(entity),
+        key=None if key is None else _record(key), context=None if context is None else _record(context),
+        version=version,
     )  # fmt: skip
 
 
@@ -120,6 +127,14 @@ def time_text(time: datetime) -> str:
     if time.tzinfo is None:
         raise ValueError("a time has no zone; give an aware one, such as datetime.now(timezone.utc)")
     return time.isoformat()
+
+
+def _micros(latency_ms: float | None) -> int | None:
+    if latency_ms is None:
+        return None
+    if latency_ms < 0:
+        raise ValueError(f"latency_ms must be 0 or more; got {latency_ms!r}")
+    return round(latency_ms * 1000)
 
 
 def _group(item: Item) -> tuple[Kind, int | None]:

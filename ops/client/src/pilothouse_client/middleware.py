@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from time import perf_counter
 from typing import Any
 
 from pilothouse_client.client import Client
@@ -27,7 +28,8 @@ class PilothouseMiddleware:
     """Logs the rows and predictions of `POST path` once they have been answered, and puts their id into a header.
 
     The answer goes out as it is but for the header `x-pilothouse-id`; where a request holds several rows, their ids are
-    the header's with -0, -1 and so on behind it. Exceptions of the application pass through. Errors are not logged.
+    the header's with -0, -1 and so on behind it. The latency is that of the whole request. Exceptions of the application
+    pass through. Errors are not logged.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ class PilothouseMiddleware:
 
         return closing
 
-    def _note(self, base: str, asked: bytes, answered: bytes) -> None:
+    def _note(self, base: str, asked: bytes, answered: bytes, latency_ms: float) -> None:
         try:
             if max(len(asked), len(answered)) > MAX_BODY_BYTES:
                 raise ValueError(f"a body has more than {MAX_BODY_BYTES} bytes")
@@ -95,6 +97,7 @@ class PilothouseMiddleware:
                     picked(row, self._features), prediction, score=score,
                     id=base if len(rows) == 1 else f"{base}-{place}",
                     key=None if self._keys is None else picked(row, self._keys), version=self._version,
+                    latency_ms=latency_ms,
                 )  # fmt: skip
         except Exception as error:
             # The answer is out. What we could not read is counted, and must not become the host's failure.
@@ -104,7 +107,8 @@ class PilothouseMiddleware:
 class _Exchange:
     """One request and its answer, copied as they pass. `done` is told once the answer is out, unless it is an error."""
 
-    def __init__(self, receive: Receive, send: Send, done: Callable[[str, bytes, bytes], None]) -> None:
+    def __init__(self, receive: Receive, send: Send, done: Callable[[str, bytes, bytes, float], None]) -> None:
+        self._began = perf_counter()
         self._receive, self._send, self._done = receive, send, done
         self._id = new_id()
         self._status = 0
@@ -121,11 +125,13 @@ class _Exchange:
             self._status = message["status"]
             if self._status < 400:
                 message = {**message, "headers": [*message.get("headers", ()), (ID_HEADER, self._id.encode())]}
+        # Before it is sent: how fast its reader is says nothing of the model.
+        latency_ms = (perf_counter() - self._began) * 1000
         await self._send(message)
         if message["type"] == "http.response.body" and self._status < 400:
             _copy(message, self._answered)
             if not message.get("more_body", False):
-                self._done(self._id, bytes(self._asked), bytes(self._answered))
+                self._done(self._id, bytes(self._asked), bytes(self._answered), latency_ms)
 
 
 def _copy(message: Message, to: bytearray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Any, Protocol, TypeVar, cast
 
 from pilothouse_client.readings import Pick, Predicted, Record, picked, predicted
@@ -18,7 +19,7 @@ class Logger(Protocol):
 
     def log(
         self, features: Mapping[str, Any], prediction: Any, *, score: Any, key: Mapping[str, Any] | None,
-        version: int | None,
+        version: int | None, latency_ms: float,
     ) -> str: ...  # fmt: skip
 
     def refuse(self, error: Exception) -> None: ...
@@ -37,25 +38,30 @@ def watched(
     signature = inspect.signature(act)
     read = prediction or predicted
 
-    def note(args: tuple[Any, ...], kwargs: dict[str, Any], returned: Any) -> None:
+    def note(args: tuple[Any, ...], kwargs: dict[str, Any], returned: Any, began: float) -> None:
+        latency_ms = (perf_counter() - began) * 1000
         try:
             record = _record(signature, args, kwargs)
             value, score = read(returned)
             keys = None if key is None else picked(record, key)
-            client.log(picked(record, features), value, score=score, key=keys, version=version)
+            client.log(
+                picked(record, features), value, score=score, key=keys, version=version, latency_ms=latency_ms
+            )  # fmt: skip
         except Exception as error:
             client.refuse(error)
 
     @functools.wraps(act)
     def plain(*args: Any, **kwargs: Any) -> Any:
+        began = perf_counter()
         returned = act(*args, **kwargs)
-        note(args, kwargs, returned)
+        note(args, kwargs, returned, began)
         return returned
 
     @functools.wraps(act)
     async def awaited(*args: Any, **kwargs: Any) -> Any:
+        began = perf_counter()
         returned = await act(*args, **kwargs)
-        note(args, kwargs, returned)
+        note(args, kwargs, returned, began)
         return returned
 
     return cast(_A, awaited if inspect.iscoroutinefunction(act) else plain)
