@@ -36,7 +36,7 @@ from pilothouse.data.history.results import (
 from pilothouse.data.history.schemas import schema_changes
 from pilothouse.data.history.segments import is_watched, segment_counts, segment_of, segment_rows
 from pilothouse.data.history.split import answered_rows, by_point, dense_counts, each_version, traffic_point
-from pilothouse.data.history.takers import of_takers, shown_features, under_shown_name
+from pilothouse.data.history.takers import of_takers, shown_features, under_shown_names
 from pilothouse.data.limits import Limit
 from pilothouse.data.log.reader import PredictionLog
 from pilothouse.data.log.schema import TRAFFIC, Role
@@ -96,7 +96,7 @@ class History:
         Raises QueryTooSlow when that takes longer than the setting `query_limit_s`.
         """
         found = self._scanned_drift(window, version) if exact else self._counted_drift(window, version)
-        features = (under_shown_name(feature, self.signature) for feature in found.features)
+        features = under_shown_names(found.features, self.signature)
         return Drift(
             model=self.model,
             version=version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import polars as pl
@@ -17,10 +18,13 @@ def shown_features(profile: Profile, signature: Signature) -> dict[str, FeatureP
     return {names.get(f"{STORED}{name}", name): feature for name, feature in profile.features.items()}
 
 
-def under_shown_name(drift: FeatureDrift, signature: Signature) -> FeatureDrift:
-    """`drift` of a feature as roll-ups call it, under the names that people know."""
-    shown = signature.shown().get(f"{STORED}{drift.name}", drift.name)
-    return replace(drift, name=shown, feature=signature.own_name(shown))
+def under_shown_names(features: Iterable[FeatureDrift], signature: Signature) -> Iterator[FeatureDrift]:
+    """The drift of features as roll-ups call them, under the names that people know."""
+    shown = signature.shown()
+    own = {column.column: column.name for column in signature.logged}
+    for drift in features:
+        column = f"{STORED}{drift.name}"
+        yield replace(drift, name=shown.get(column, drift.name), feature=own.get(column, drift.name))
 
 
 def of_takers(counts: pl.DataFrame, feature: FeatureProfile, signature: Signature) -> pl.DataFrame:

@@ -156,17 +156,29 @@ def _json_batches(decoder: Decoder, entries: Iterable[Stored], unreadable: list[
 def _arrow_batches(decoder: Decoder, entries: Iterable[Stored], unreadable: list[tuple[int, str]]) -> list[pa.Table]:
     """One batch of all Arrow entries in a row, each column in one piece: what follows goes over every piece."""
     wanted = pa.schema([f for f in decoder.schema if f.name not in ("spool", "day")])
-    tables = [wanted.empty_table()]
-    flags: list[bool] = []
+    read = []
     for stored in entries:
         try:
-            tables.append(_fitted(pa.ipc.open_stream(stored.body).read_all(), wanted))
+            read.append((stored, _fitted(pa.ipc.open_stream(stored.body).read_all(), wanted)))
         except (pa.ArrowException, OSError, BadEntry) as error:
             # Arrow reports a body cut short, or one that does not unpack, as an OSError.
             unreadable.append((stored.seq, _reason(error)))
-            continue
-        flags.extend([stored.caller_ids] * tables[-1].num_rows)
-    return [_with_flag(pa.concat_tables(tables).combine_chunks(), flags)]
+    table = _in_one(wanted, read)
+    if _gap(table):
+        # Looked for entry by entry only when there is one to be found.
+        unreadable.extend((stored.seq, f"{gap} holds nulls") for stored, part in read if (gap := _gap(part)))
+        read = [(stored, part) for stored, part in read if not _gap(part)]
+        table = _in_one(wanted, read)
+    return [_with_flag(table, [stored.caller_ids for stored, part in read for _ in range(part.num_rows)])]
+
+
+def _in_one(wanted: pa.Schema, read: Sequence[tuple[Stored, pa.Table]]) -> pa.Table:
+    return pa.concat_tables([wanted.empty_table(), *(part for _, part in read)]).combine_chunks()
+
+
+def _gap(table: pa.Table) -> str | None:
+    """A column that holds nulls and must not."""
+    return next((f.name for f in table.schema if not f.nullable and table[f.name].null_count), None)
 
 
 def _completed(decoder: Decoder, batch: pa.Table, spool_id: str) -> pa.Table:
@@ -181,15 +193,8 @@ def _completed(decoder: Decoder, batch: pa.Table, spool_id: str) -> pa.Table:
 
 def _fitted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     """`table` with nulls for columns that its writer did not know. Raises BadEntry for any other difference."""
-    if not table.schema.equals(wanted):
-        table = _widened(table, wanted)
-    for field in wanted:
-        if not field.nullable and table[field.name].null_count:
-            raise BadEntry(f"{field.name} holds nulls")
-    return table
-
-
-def _widened(table: pa.Table, wanted: pa.Schema) -> pa.Table:
+    if table.schema.equals(wanted):
+        return table
     unknown = set(table.schema.names) - set(wanted.names)
     if unknown:
         raise BadEntry(f"the table has no column {', '.join(sorted(unknown))}")

@@ -58,7 +58,7 @@ def new_predictions(days_back: int) -> Repeats:
         once = _without(batch, _later_copies(batch))
         asked = once.select(IDENTITY).append_column("row_number", _numbers(once))
         mask = once[CALLER_IDS]
-        days = _days_around(once.filter(mask)["day"], days_back)
+        days = _days_around(once["day"].filter(mask), days_back)
         known = _found("known_rows", asked.filter(mask), folder, days, _predictions_seen, answering=ANSWERING)
         return _without(once, known).drop_columns(CALLER_IDS)
 
@@ -88,9 +88,10 @@ def new_labels(days_back: int) -> Repeats:
 
 def _later_copies(batch: pa.Table) -> list[int]:
     """Of each answer all but the one logged first; spool by spool, as they come, that need not be the first row."""
-    same = identities(pl.DataFrame(batch.select(IDENTITY)))
-    if same.is_unique().all():
+    rows = pl.DataFrame(batch.select(IDENTITY))
+    if rows["prediction_id"].is_unique().all():
         return []
+    same = identities(rows)
     by_time = same.with_columns(pl.DataFrame(batch.select(["logged_at"])), number=pl.int_range(pl.len()))
     kept = by_time.sort("logged_at", maintain_order=True).unique(IDENTITY, keep="first")["number"]
     return by_time.filter(~pl.col("number").is_in(kept.implode()))["number"].to_list()

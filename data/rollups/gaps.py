@@ -64,15 +64,22 @@ def with_kept_days(folder: DeltaFolder, counted: pa.Table, zone: str) -> pa.Tabl
 
     counted : as the roll-up table holds them.
     """
-    stored = stored_rows(folder, stored_periods(folder))
-    days = stored.select(day_of("bucket", zone)).to_series().unique().to_list()
-    kept = [day for day in days if lacks_rows(folder, day)]
+    kept = [day for day in _stored_days(folder, zone) if lacks_rows(folder, day)]
     if not kept:
         return counted
+    stored = stored_rows(folder, stored_periods(folder))
     without_rows = day_of("bucket", zone).is_in(kept)
     return to_arrow(
         added_up(pl.concat([stored.filter(without_rows), opened(pl.DataFrame(counted)).filter(~without_rows)]))
     )
+
+
+def _stored_days(folder: DeltaFolder, zone: str) -> list[date]:
+    files = folder.files()
+    if not files:
+        return []
+    buckets = pl.scan_parquet(files, hive_partitioning=False).select(pl.col("bucket").unique()).collect()
+    return buckets.select(day_of("bucket", zone).unique()).to_series().to_list()
 
 
 def _gap(day: date) -> str:
