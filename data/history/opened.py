@@ -82,11 +82,17 @@ def _open(workspace: Workspace, model: str, signature: Signature, policy: LabelP
     return Opened(rollups=rollups, source=source, cursor=Cursor.of(rollups), extent=table_extent(source.predictions))
 
 
+_NO_TABLE = ("", 0)
+
+
 def _newest_commit(table: Path) -> tuple[str, int] | None:
-    """Name and inode of a Delta table's newest log entry; the inode, for a table that was made anew."""
+    """Name and inode of a Delta table's newest log entry; the inode, for a table that was made anew.
+
+    A table that nothing has been written to yet has one answer too; None where a log stands without entries.
+    """
     log = table / "_delta_log"
     if not log.is_dir():
-        return None
+        return _NO_TABLE
     with os.scandir(log) as entries:
         commits = [(entry.name, entry.inode()) for entry in entries if entry.name.endswith(".json")]
     return max(commits, default=None)

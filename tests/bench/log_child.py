@@ -49,7 +49,7 @@ def measured(act: str, world: World) -> Cost:
 def import_log(world: World) -> None:
     """The whole file into the log and the roll-ups, batch by batch."""
     made, schema = (MODEL, world.signature, world.profile, POLICY, SETTINGS), prediction_schema(world.signature)
-    with pq.ParquetFile(world.file) as file:
+    with _opened(world) as file:
         bulk = BulkLog(world.workspace, *made, clock=lambda: END)
         for number, batch in enumerate(file.iter_batches(BATCH_VALUES // world.features), start=1):
             bulk.append(_as_logged(pa.Table.from_batches([batch]), schema), {"bench": number})
@@ -112,8 +112,13 @@ def _as_logged(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
+def _opened(world: World) -> pq.ParquetFile:
+    # Read ahead, the whole file would stay in memory until it is closed.
+    return pq.ParquetFile(world.file, pre_buffer=False)
+
+
 def _batches(world: World) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(world.file) as file:
+    with _opened(world) as file:
         yield from file.iter_batches(1 << 17, columns=columns_counted(world.profile))
 
 
