@@ -17,10 +17,14 @@ from pilothouse.app.panel import Panel, page
 from pilothouse.app.panels import drift as drifts
 from pilothouse.app.panels import performance as performances
 from pilothouse.app.panels.charts import STEPS, View
+from pilothouse.data.errors import BadData
+from pilothouse.data.history.history import History
 from pilothouse.data.history.results import Drift, Performance
+from pilothouse.data.log.schema import Role
 from pilothouse.data.state import catalog
 from pilothouse.data.windows import Window
 from pilothouse.ops import house as ops
+from pilothouse.ops.batch.report import BatchRun, batch_runs
 from pilothouse.ops.figures import recount_day
 from pilothouse.ops.governance.columns import allow_unmasking
 from pilothouse.ops.model import ModelHandle
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pilothouse.data.rollups.recount import RecountReport
+    from pilothouse.ops.batch.report import ScoreReport
 
 _FRAME_HEIGHT_PX = 700
 
@@ -149,6 +154,30 @@ class Model(ModelHandle):
         points = self.history.performance_trend(chosen, STEPS[view.every])
         panels = (performances.metric_trend(points, "roc_auc", view), performances.said_and_happened(points, view))
         return self._answer(found, rows_of(found), panels, window)
+
+    def score(self, source: Any, out: str | Path | None = None, **options: Any) -> ScoreReport:
+        """Score every row of a file or frame and log them with the role batch; without `out` they are in `frame`.
+
+        Options and errors are those of `pilothouse.ops.batch.entry.score`. Broken off, the same call goes on.
+        """
+        from pilothouse.ops.batch.entry import score
+
+        return score(self, source, out, **options)
+
+    @property
+    def batches(self) -> tuple[BatchRun, ...]:
+        """The newest batches that were scored, newest first."""
+        return batch_runs(self.house.state, self.name)
+
+    def history_of(self, role: str) -> History:
+        """The past of rows with one role, such as batch, which `history` does not count. Raises BadData."""
+        if role not in (allowed := [each.value for each in Role]):
+            raise BadData(f"{role!r} is no role. There are: {', '.join(allowed)}.")
+        house = self.house
+        return History(
+            house.workspace, self.name, self.signature, self.profile, self.label_policy, house.settings,
+            roles=[Role(role)],
+        )  # fmt: skip
 
     def recount(self, day: date | None = None) -> RecountReport:
         """Compare a day's roll-ups with its rows, by default the newest whole day's. Raises EmptyWindow, StoreBusy."""

@@ -64,7 +64,7 @@ def main() -> None:
     st.logo(str(_STATIC / "logo.svg"), size="large", icon_image=str(_STATIC / "icon.svg"))
     places = {
         "Monitor": [session.page("fleet"), session.page("model")],
-        "Operate": [session.page("releases"), session.page("retrain"), session.page("log"), session.page("intake")],
+        "Operate": [session.page(name) for name in ("releases", "retrain", "log", "intake", "keys")],
     }
     here = st.navigation(places)
     session.follow()

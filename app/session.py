@@ -92,6 +92,7 @@ _PLACES = {
     "retrain": ("Retrain", ":material/model_training:", False),
     "log": ("Log", ":material/database:", False),
     "intake": ("Import", ":material/input:", False),
+    "keys": ("Keys", ":material/key:", False),
 }
 
 

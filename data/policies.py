@@ -27,6 +27,8 @@ class ColumnClass(StrEnum):
     DROPPED = "dropped"
 
 
+ALTERED = frozenset({ColumnClass.HASHED, ColumnClass.DROPPED})
+"""Classes whose values do not stand in the log as they came."""
 UNSHOWN = frozenset({ColumnClass.SENSITIVE, ColumnClass.MASKED})
 """Classes whose single values are hidden on pages, in samples and in exports."""
 

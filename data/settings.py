@@ -16,10 +16,18 @@ from pilothouse.data.errors import InvalidSetting
 ENV_PREFIX = "PILOTHOUSE_"
 IN_WORKSPACE = "sqlite"
 """Of `state_url` and `jobs_url`: the workspace's own files."""
-_DURABILITY = ("full", "normal", "async")
+YES, ON = "yes", "on"
 ANSWER_UNLOGGED = "answer_unlogged"
 """Of `disk_full`: rather an answer without its row than none."""
-_DISK_FULL = ("refuse", ANSWER_UNLOGGED)
+WHERE_EQUAL = "where_equal"
+"""Of `onnx`: it answers where it agrees with the original."""
+_WORDS = {
+    "onnx": (WHERE_EQUAL, "never"),
+    "durability": ("full", "normal", "async"),
+    "disk_full": ("refuse", ANSWER_UNLOGGED),
+    "require_keys": ("no", YES),
+    "access_log": (ON, "off"),
+}
 _LAST_PORT = 65_535
 _POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _STORES = f"{IN_WORKSPACE} (a file in the workspace), or postgresql://USER@HOST:PORT/DATABASE"
@@ -38,8 +46,16 @@ class Settings:
     """Rows that one request may hold."""
     max_body_bytes: int = 16 * 1024 * 1024
     body_timeout_s: float = 10.0
+    body_memory_bytes: int = 256 * 1024 * 1024
+    """What the bodies that are arriving may take of a worker's memory; beyond it the oldest of them is given up."""
     max_in_flight: int = 256
-    """Requests a worker handles at once; one more is answered 503 with Retry-After."""
+    """Requests a worker handles at once; one more waits in a short queue."""
+    max_waiting: int = 64
+    """Requests in that queue; one more is answered 503 or 429 with Retry-After."""
+    max_wait_s: float = 0.03
+    """How long a request waits in it at most."""
+    caller_share: float = 0.5
+    """What one caller may hold of the places before she no longer waits for one."""
     seal_every_s: float = 2.0
     """How often the worker seals and folds while few rows are arriving."""
     seal_at_most_s: float = 60.0
@@ -58,7 +74,20 @@ class Settings:
     """How fast the worker looks over the tables' files for damage, in MB a second on average."""
     query_limit_s: float = 10.0
     """How long one question about the past may take."""
+    onnx: str = WHERE_EQUAL
+    """What answers for a version: its ONNX form `where_equal` to the original, or `never` but the original."""
+    check_share: float = 0.001
+    """Share of live rows that the original scores again, where its ONNX form answers; 0 checks none."""
     service_port: int = 3000
+    service_host: str = "127.0.0.1"
+    """The address that the service listens on. Any but the loopback needs `require_keys`."""
+    service_names: str = "localhost"
+    """Names by which clients may call the service, with commas between them, besides its address."""
+    require_keys: str = "no"
+    """Whether requests need an API key."""
+    access_log: str = ON
+    access_log_bytes: int = 64 * 1024 * 1024
+    """Size at which a service worker's access log begins a new file; the last four are kept."""
     dashboard_port: int = 8501
     state_url: str = field(default=IN_WORKSPACE, repr=False)
     """Where models, versions, deployments, runs and the audit trail are kept. It may hold a password: never printed."""
@@ -80,12 +109,14 @@ def _parsed(name: str, value: object, source: str) -> Any:
         ) from None
     if name == "time_zone" and parsed not in available_timezones():
         raise InvalidSetting(name, value, "an IANA zone such as Europe/Berlin", source)
-    if name == "durability" and parsed not in _DURABILITY:
-        raise InvalidSetting(name, value, ", ".join(_DURABILITY), source)
-    if name == "disk_full" and parsed not in _DISK_FULL:
-        raise InvalidSetting(name, value, ", ".join(_DISK_FULL), source)
-    if kind in (int, float) and not 0 < parsed < math.inf:
+    if name in _WORDS and parsed not in _WORDS[name]:
+        raise InvalidSetting(name, value, ", ".join(_WORDS[name]), source)
+    if name == "check_share" and not 0 <= parsed <= 1:
+        raise InvalidSetting(name, value, "a share from 0 to 1", source)
+    if kind in (int, float) and name != "check_share" and not 0 < parsed < math.inf:
         raise InvalidSetting(name, value, "a number above 0", source)
+    if name == "caller_share" and parsed > 1:
+        raise InvalidSetting(name, value, "a share above 0 and up to 1", source)
     if name.endswith("_url") and parsed != IN_WORKSPACE and not str(parsed).startswith(_POSTGRESQL):
         raise InvalidSetting(name, f"{str(parsed).partition('://')[0][:20]}...", _STORES, source)
     if name.endswith("_port") and parsed > _LAST_PORT:

@@ -20,6 +20,7 @@ _STATUS: tuple[tuple[type[PilothouseError], int], ...] = (
 )
 _EXIT: tuple[tuple[type[PilothouseError], int], ...] = (
     (errors.InvalidSetting, 2),
+    (errors.OpenWithoutKeys, 2),
     (errors.NotFound, 4),
     (errors.Refused, 5),
     (errors.BadData, 6),

@@ -21,9 +21,10 @@ from pilothouse.data.errors import Unavailable
 from pilothouse.data.log.scrub import DamagedPart, known_damage
 from pilothouse.data.settings import Settings, load_settings
 from pilothouse.data.signature import Task
-from pilothouse.data.state import audit, catalog, processes, runs
+from pilothouse.data.state import audit, catalog, checks, processes, runs
 from pilothouse.data.state.audit import AuditRow
 from pilothouse.data.state.catalog import VersionRow
+from pilothouse.data.state.checks import LiveCheck
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.runs import LogLine, Run, Step
 from pilothouse.data.state.store import State
@@ -36,10 +37,12 @@ from pilothouse.ops.model import ModelHandle
 from pilothouse.ops.references import USUAL, Terms
 from pilothouse.ops.registry import Registry
 from pilothouse.ops.releases.switch import Releases
+from pilothouse.ops.runtimes.conversion import converter_of
 
 if TYPE_CHECKING:
     from pilothouse.data.copies.take import Tell
     from pilothouse.ops.backup.backup import Backup, LastBackup
+    from pilothouse.ops.governance.keys import Keys
 
 if TYPE_CHECKING:
     from pilothouse.ops.imports.report import ImportReport, Preview
@@ -83,7 +86,14 @@ class House:
 
     @cached_property
     def registry(self) -> Registry:
-        return Registry(self.workspace, self.state, self.store, self.clock)
+        return Registry(self.workspace, self.state, self.store, self.clock, converter_of(self.workspace, self.settings))
+
+    @property
+    def keys(self) -> Keys:
+        """The API keys of the service: `create`, `list`, `rotate`, `revoke`."""
+        from pilothouse.ops.governance.keys import Keys
+
+        return Keys(self.state, self.actor, self.clock)
 
     def models(self) -> list[str]:
         """Names of the registered models, sorted."""
@@ -170,6 +180,11 @@ class House:
     def service_url(self) -> str | None:
         """Where the service answers, or None when none is running."""
         return next((p.url for p in self.processes() if p.kind == "service" and p.url), None)
+
+    def live_check(self, model: str, version: int) -> LiveCheck | None:
+        """What the original said to rows that the version's ONNX form had answered; None before the first."""
+        with self.state.read() as conn:
+            return checks.live_check(conn, model, version)
 
     def runs(self, model: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         with self.state.read() as conn:

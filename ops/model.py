@@ -182,11 +182,8 @@ class ModelHandle:
         """
         from pilothouse.ops.scoring import load_scorer
 
-        given = as_polars(frame)
-        version = champion_version(self.house.state, self.name)
-        with self.house.state.read() as conn:
-            row = catalog.get_version(conn, self.name, version)
-        scored = load_scorer(self.house.store, row).score(given)
+        given, version = as_polars(frame), champion_version(self.house.state, self.name)
+        scored = load_scorer(self.house.store, self.version(version)).score(given)
         answered = given.with_columns(pl.Series("prediction", scored.prediction))
         if scored.score is not None:
             answered = answered.with_columns(pl.Series("score", scored.score))
@@ -311,6 +308,10 @@ class ModelHandle:
         with self.house.state.read() as conn:
             return tuple(catalog.list_versions(conn, self.name))
 
+    def version(self, number: int) -> VersionRow:
+        with self.house.state.read() as conn:
+            return catalog.get_version(conn, self.name, number)
+
     @property
     def deployments(self) -> tuple[Deployment, ...]:
         """Every change of champion, newest first."""
@@ -372,8 +373,7 @@ class ModelHandle:
         """Two versions on the same labelled rows of the log, scored anew. Raises UnknownVersion, EmptyWindow."""
         from pilothouse.ops.pipeline.compare import compare
 
-        with self.house.state.read() as conn:
-            old, new = (catalog.get_version(conn, self.name, version) for version in (champion, challenger))
+        old, new = self.version(champion), self.version(challenger)
         return compare(self.prediction_log, self.house.store, old, new, window)
 
     def report(self, window: Window) -> EvidentlyReport:

@@ -27,28 +27,30 @@ from pilothouse.data.workspace import Workspace
 from pilothouse.ops import artifacts
 from pilothouse.ops.actors import Actor, Right, require
 from pilothouse.ops.references import USUAL, ReferenceMaker, Terms, feature_order, with_model_classes
+from pilothouse.ops.runtimes.boosting import runtime_of, versions
+from pilothouse.ops.runtimes.conversion import Converter, rows_kept
 from pilothouse.ops.scoring import SklearnScorer
 
-RUNTIME = "sklearn"
 ELSEWHERE = "elsewhere"
 """Runtime of a version that is only watched here."""
-_LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
+_LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "skops", "skl2onnx", "onnxruntime")
 DEFAULT_THRESHOLD = 0.5
 
 
 def installed_libraries() -> dict[str, str]:
-    """Versions of what a scikit-learn artifact leans on, as of now."""
-    return {"python": platform.python_version()} | {name: library_version(name) for name in _LIBRARIES}
+    """Versions of what an artifact leans on, as of now."""
+    return {"python": platform.python_version()} | {name: library_version(name) for name in _LIBRARIES} | versions()
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Registers models and versions in one workspace."""
+    """Registers models and versions in one workspace. converter : None leaves every version as it is."""
 
     workspace: Workspace
     state: State
     store: Store
     clock: Clock = utc_now
+    converter: Converter | None = None
 
     def register_model(
         self,
@@ -78,10 +80,11 @@ class Registry:
         features = feature_order(estimator, features)
         signature = with_model_classes(infer_signature(reference, target, task, features, tuple(context)), estimator)
         content = artifacts.dump(estimator, tuple(trusted))
-        scorer = SklearnScorer(artifacts.load(content, tuple(trusted)), signature, DEFAULT_THRESHOLD)
+        types = artifacts.types_to_trust(content, tuple(trusted))
+        scorer = SklearnScorer(artifacts.load(content, types), signature, DEFAULT_THRESHOLD)
         first = _First(
-            name=name, signature=signature, terms=terms.checked(name, signature), trusted=tuple(trusted),
-            trained=trained, artifact=content,
+            name=name, signature=signature, terms=terms.checked(name, signature), trusted=types, trained=trained,
+            artifact=content, runtime=runtime_of(estimator),
         )  # fmt: skip
         return self._add_first(actor, first, reference, reference_window, partial(_scores, scorer, signature))
 
@@ -212,7 +215,7 @@ class Registry:
             workspace=self.workspace, name=first.name, signature=first.signature, terms=first.terms, clock=self.clock
         )
         profile = maker.make(reference, window, score)
-        version = self._version(actor, first, first.number, "first version")
+        version = self._converted(self._version(actor, first, first.number, "first version"), lambda: reference)
         terms = first.terms
         model = ModelRow(
             name=first.name, task=first.signature.task, signature=first.signature, profile_id=profile.profile_id,
@@ -235,7 +238,7 @@ class Registry:
         return VersionRow(
             model=first.name, version=number,
             artifact_sha256=None if first.artifact is None else self.store.put(first.artifact),
-            runtime=ELSEWHERE if first.artifact is None else RUNTIME, signature=first.signature,
+            runtime=first.runtime, signature=first.signature,
             trusted_types=first.trusted, libraries={} if first.artifact is None else installed_libraries(),
             threshold=DEFAULT_THRESHOLD, run_id=None, snapshot_sha256=None, trained=first.trained, scorecard=None,
             note=note, created_at=self.clock(), created_by=actor.name,
@@ -268,35 +271,50 @@ class Registry:
         require(self.state, actor, Right.OPERATOR, "register a version of", model, self.clock)
         with self.state.read() as conn:
             champion = catalog.get_version(conn, model, deployments.in_force(conn, model).version)
-        types = tuple(trusted) if trusted is not None else champion.trusted_types
-        sha256 = self._stored(challenger, types)
+            known = catalog.version_of_run(conn, run_id) if run_id else None
+        if known:
+            return known
+        stored = self._stored(challenger, champion, trusted)
         taken = self._as_before(model)
         if reference is not None:
-            estimator = artifacts.load(self.store.read(sha256), types)
+            estimator = artifacts.load(self.store.read(stored.sha256), stored.types)
             scores = partial(_scores_of, estimator, champion.threshold)
             taken = self._taken_in(taken.row, reference, feature_order(estimator, None), scores)
+        made = VersionRow(
+            model=model, version=0, artifact_sha256=stored.sha256, runtime=stored.runtime, signature=taken.signature,
+            trusted_types=stored.types, libraries=installed_libraries(), threshold=champion.threshold, run_id=run_id,
+            snapshot_sha256=snapshot_sha256, trained=trained, scorecard=None, note=note, created_at=self.clock(),
+            created_by=actor.name,
+        )  # fmt: skip
+        made = self._converted(made, lambda: self._rows(taken.row, made) if reference is None else reference)
         with self.state.write() as conn:
             known = catalog.version_of_run(conn, run_id) if run_id else None
             if known:
                 return known
             number = catalog.next_version(conn, model)
             self._agree(conn, taken, number)
-            version = VersionRow(
-                model=model, version=number, artifact_sha256=sha256, runtime=RUNTIME, signature=taken.signature,
-                trusted_types=types, libraries=installed_libraries(), threshold=champion.threshold, run_id=run_id,
-                snapshot_sha256=snapshot_sha256, trained=trained, scorecard=_numbered(scorecard, number), note=note,
-                created_at=self.clock(), created_by=actor.name,
-            )  # fmt: skip
+            version = replace(made, version=number, scorecard=_numbered(scorecard, number))
             catalog.add_version(conn, version)
             _audit(conn, actor, version)
         return version
 
-    def _stored(self, challenger: Any, trusted: Sequence[str]) -> str:
-        """SHA-256 of the challenger's artifact, which stands in the store when this returns."""
-        if not isinstance(challenger, str):
-            return self.store.put(artifacts.dump(challenger, trusted))
-        self.store.read(challenger)
-        return challenger
+    def _rows(self, row: ModelRow, version: VersionRow) -> pl.DataFrame | None:
+        return rows_kept(self.workspace, self.store, row, version.signature, version.snapshot_sha256)
+
+    def _converted(self, version: VersionRow, rows: Callable[[], pl.DataFrame | None]) -> VersionRow:
+        """`version` with what became of its conversion, if there is anything to convert. rows : to compare both on."""
+        if self.converter is None or version.artifact_sha256 is None:
+            return version
+        return replace(version, conversion=self.converter.convert(version, rows()))
+
+    def _stored(self, challenger: Any, champion: VersionRow, trusted: Sequence[str] | None) -> _Stored:
+        """The challenger's artifact, which stands in the store when this returns."""
+        types = tuple(trusted) if trusted is not None else champion.trusted_types
+        if isinstance(challenger, str):
+            self.store.read(challenger)
+            return _Stored(challenger, types, champion.runtime)
+        content = artifacts.dump(challenger, types)
+        return _Stored(self.store.put(content), artifacts.types_to_trust(content, types), runtime_of(challenger))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +324,15 @@ class _Taken:
     row: ModelRow
     signature: Signature
     profile_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An artifact in the store, the types that loading it may build, and what it is."""
+
+    sha256: str
+    types: tuple[str, ...]
+    runtime: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +345,7 @@ class _First:
     trusted: tuple[str, ...] = ()
     trained: Window | None = None
     artifact: bytes | None = None
+    runtime: str = ELSEWHERE
     number: int = 1
 
 
@@ -345,5 +373,8 @@ def _numbered(scorecard: Mapping[str, Any] | None, version: int) -> dict[str, An
 
 
 def _audit(conn: Connection, actor: Actor, version: VersionRow) -> None:
-    details = {"version": version.version, "artifact_sha256": version.artifact_sha256, "run_id": version.run_id}
+    details = {
+        "version": version.version, "artifact_sha256": version.artifact_sha256, "onnx_sha256": version.onnx_sha256,
+        "run_id": version.run_id,
+    }  # fmt: skip
     audit.append(conn, actor=actor.name, act="register", target=version.model, details=details, at=version.created_at)

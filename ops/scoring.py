@@ -79,7 +79,7 @@ class SklearnScorer:
     """Scores with a fitted scikit-learn estimator or pipeline."""
 
     def __init__(self, model: Any, signature: Signature, threshold: float) -> None:
-        self._model, self._signature, self._threshold = model, signature, threshold
+        self.model, self._signature, self._threshold = model, signature, threshold
         self._named = hasattr(model, "feature_names_in_")
         self._order = [] if signature.task is Task.REGRESSION else _class_order(model, signature)
 
@@ -88,8 +88,8 @@ class SklearnScorer:
         frame = model_frame(self._signature, columns)
         given = frame if self._named else frame.to_numpy()
         if self._signature.task is Task.REGRESSION:
-            return Scored(prediction=np.asarray(self._model.predict(given), dtype=np.float64).tolist())
-        chances = np.asarray(self._model.predict_proba(given), dtype=np.float64)[:, self._order]
+            return Scored(prediction=np.asarray(self.model.predict(given), dtype=np.float64).tolist())
+        chances = np.asarray(self.model.predict_proba(given), dtype=np.float64)[:, self._order]
         classes = self._signature.target.classes
         if self._signature.task is Task.BINARY:
             score = chances[:, 1]
@@ -104,11 +104,22 @@ def _class_order(model: Any, signature: Signature) -> list[int]:
     return [own.index(value) for value in signature.target.classes]
 
 
-def load_scorer(store: Store, version: VersionRow) -> SklearnScorer:
-    """The scorer of `version`: its artifact is read once, hashed, and loaded from the very bytes that were hashed.
+def load_scorer(store: Store, version: VersionRow) -> Scorer:
+    """What answers for `version`: its ONNX form where that agreed with the original, else the original.
 
-    Raises BadArtifact, UntrustedArtifact, or NotServedHere for a version without one.
+    The file is read once, hashed, and loaded from the very bytes that were hashed.
+    Raises BadArtifact, UntrustedArtifact, or NotServedHere for a version without an artifact.
     """
+    if version.onnx_sha256 is None:
+        return load_original(store, version)
+    from pilothouse.ops.runtimes.onnx import OnnxScorer
+
+    content = store.read(version.onnx_sha256)
+    return OnnxScorer(content, version.signature, version.threshold, version.onnx_sha256)
+
+
+def load_original(store: Store, version: VersionRow) -> SklearnScorer:
+    """The scorer of the artifact itself, whatever answers requests. Raises what `load_scorer` raises."""
     model = artifacts.load(store.read(version.artifact), version.trusted_types)
     return SklearnScorer(model, version.signature, version.threshold)
 

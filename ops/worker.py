@@ -35,6 +35,8 @@ from pilothouse.ops.pipeline.children import Children
 from pilothouse.ops.pipeline.engine import Engine
 from pilothouse.ops.pipeline.jobs import Jobs
 from pilothouse.ops.pipeline.tracking import StepRunner
+from pilothouse.ops.runtimes.live import EVERY_S as LIVE_CHECK_S
+from pilothouse.ops.runtimes.live import LiveChecks
 from pilothouse.ops.slots import Slot
 from pilothouse.ops.upkeep import Upkeep, pause_s
 
@@ -71,8 +73,9 @@ class Worker:
         self.children = Children(workspace.store)
         steps = StepRunner(
             workspace=workspace, state=self.state, store=Store(workspace.store), children=self.children,
-            worker=self.id, clock=clock, stopping=self.stopping, crash=crash,
+            worker=self.id, clock=clock, stopping=self.stopping, crash=crash, settings=settings,
         )  # fmt: skip
+        self.checks = LiveChecks(workspace, self.state, settings, self.holdings, self.children, clock)
         self.jobs = Jobs(self.state, self.id, steps, self.children, lambda: self._engine(steps), clock)
 
     def run(self) -> None:
@@ -81,6 +84,7 @@ class Worker:
         threads = [
             threading.Thread(target=self._repeat, args=("heartbeat", self._beat, _BEAT_EVERY_S), daemon=True),
             threading.Thread(target=self._repeat, args=("jobs", self.jobs.turn, _JOBS_EVERY_S), daemon=True),
+            threading.Thread(target=self._repeat, args=("live checks", self.checks.turn, LIVE_CHECK_S), daemon=True),
         ]
         for thread in threads:
             thread.start()

@@ -88,6 +88,16 @@ def recount(face: ModelFace, state: LogState) -> None:
             widgets.act(lambda: face.recount(day), f"{face.name}: recounted.", "Counting the rows …")
 
 
+def batches(face: ModelFace) -> None:
+    if not face.batches:
+        return
+    widgets.section(
+        "Batches", "Files that were scored at once. Their rows have the role batch, and no live figure counts them."
+    )
+    with st.container(border=True, key="batches"):
+        st.html(panels.batches(face.batches, session.zone()))
+
+
 def labels(face: ModelFace) -> None:
     window = session.window(face)
     found = widgets.attempt(lambda: face.labels(window, "1w"))
@@ -137,6 +147,7 @@ def main() -> None:
     head(face, state)
     held(state)
     recount(face, state)
+    batches(face)
     labels(face)
     columns(face)
     kept(face, state)

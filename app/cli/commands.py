@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pilothouse.app.cli import ask, change, imports, keeping, log, look, run, safety, setup
+from pilothouse.app.cli import ask, batch, change, imports, keeping, keys, log, look, run, safety, setup, versions
 
 app = typer.Typer(
     name="pilothouse",
@@ -19,7 +19,9 @@ app.command()(setup.demo)
 app.command()(setup.init)
 app.command()(setup.register)
 app.command()(setup.add_version)
+app.command()(versions.versions)
 app.command(name="import")(imports.import_)
+app.command(epilog=batch.EXAMPLES)(batch.score)
 app.command()(run.up)
 app.command()(run.serve)
 app.command()(run.worker)
@@ -45,4 +47,5 @@ app.command()(change.rollback)
 app.command()(safety.backup)
 app.command()(safety.restore)
 app.add_typer(ask.audit, name="audit")
+app.add_typer(keys.keys, name="keys")
 app.add_typer(keeping.quarantine, name="quarantine")

@@ -85,19 +85,25 @@ def import_(
     if dry_run:
         _say_preview(house.preview_import(name, predictions, **given), as_json)
         return
-    with _progress(quiet=as_json) as tell:
+    with progress_bars(quiet=as_json) as tell:
         report = house.import_log(name, predictions, tell=tell, **given)
     _say_report(report, as_json)
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar for each source that is read; a count where its length is not known."""
+def progress_bars(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar for each source that is read, with its rows a second; a count where its length is not known."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
+    from rich.progress import Task as Bar
+    from rich.text import Text
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    class _Speed(ProgressColumn):
+        def render(self, task: Bar) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:,.0f} rows/s")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeElapsedColumn())
     with Bars(*columns, console=Console(stderr=True), disable=quiet) as bars:
         started: dict[str, TaskID] = {}
 

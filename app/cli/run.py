@@ -14,6 +14,7 @@ import typer
 from pilothouse.app.cli.options import DEFAULT_WORKSPACE, PortOption, ServicePortOption, WorkspaceOption, open_house
 from pilothouse.data.settings import Settings
 from pilothouse.ops.house import House
+from pilothouse.ops.serving.hosts import refuse_open, service_address
 from pilothouse.ops.supervisor import Command, Supervisor, free_port
 
 _READY_WITHIN_S = 90.0
@@ -37,7 +38,8 @@ def serve(workspace: WorkspaceOption = DEFAULT_WORKSPACE, service_port: ServiceP
     """Serve the workspace's models, and nothing else."""
     house = open_house(workspace)
     _, api_port = service_ports(house.settings, None, service_port)
-    print(f"service=http://127.0.0.1:{api_port}", flush=True)
+    refuse_open(house.settings)
+    print(f"service={service_address(house.settings, api_port)}", flush=True)
     _become(_service(house, api_port))
 
 
@@ -62,12 +64,14 @@ def service_ports(settings: Settings, dashboard: int | None, service: int | None
 
 
 def up_commands(house: House, dashboard_port: int, service_port: int) -> list[Command]:
+    """The processes of a house. Raises OpenWithoutKeys before any of them starts."""
+    refuse_open(house.settings)
     return [_service(house, service_port), _worker(house), _dashboard(house, dashboard_port)]
 
 
 def _service(house: House, port: int) -> Command:
     argv = ("pilothouse.ops.serving", "--workspace", str(house.workspace.root), "--port", str(port))
-    return Command(name="service", argv=argv, ready_url=f"http://127.0.0.1:{port}/readyz")
+    return Command(name="service", argv=argv, ready_url=f"{service_address(house.settings, port)}/readyz")
 
 
 def _worker(house: House) -> Command:
@@ -102,7 +106,8 @@ def run_until_stopped(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    dashboard_url, service_url = f"http://127.0.0.1:{dashboard_port}", f"http://127.0.0.1:{service_port}"
+    dashboard_url = f"http://127.0.0.1:{dashboard_port}"
+    service_url = service_address(house.settings, service_port)
     try:
         supervisor.start()
         supervisor.wait_ready(_READY_WITHIN_S)

@@ -12,6 +12,7 @@ from pilothouse.data.log.retention import RetentionReport
 from pilothouse.data.log.scrub import DamagedPart
 from pilothouse.data.policies import UNSHOWN, ColumnClass, LogPolicy
 from pilothouse.data.rollups.recount import LastRecount
+from pilothouse.ops.batch.report import BatchRun
 from pilothouse.ops.governance.columns import ColumnLine
 from pilothouse.ops.governance.erasure import Receipt
 from pilothouse.ops.governance.log_state import LogState
@@ -209,6 +210,19 @@ def columns(found: tuple[ColumnLine, ...]) -> markup.Html:
 
 def _class_badge(told: ColumnClass) -> markup.Html:
     return markup.badge(told.value, "plain" if told in UNSHOWN else "none")
+
+
+def batches(found: tuple[BatchRun, ...], zone: tzinfo) -> markup.Html:
+    """Batches that are done, a line each."""
+    rows: list[list[object]] = [
+        [
+            formats.moment(run.at, zone), markup.tag("span", run.source, kind="ph-name"), f"v{run.version}", run.actor,
+            formats.count(run.rows), formats.count(run.logged), formats.count(run.set_aside), f"{run.seconds:,.1f} s",
+        ]
+        for run in found
+    ]  # fmt: skip
+    head = ("Done", "Source", "Version", "By", "Rows", "Logged", "Set aside", "Took")
+    return markup.table(head, rows, right=(4, 5, 6, 7))
 
 
 def receipts(found: tuple[Receipt, ...], zone: tzinfo) -> markup.Html:

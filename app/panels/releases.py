@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime, tzinfo
 from typing import Any
 
-from pilothouse.app import formats, markup
+from pilothouse.app import formats, forms, markup
 from pilothouse.app.faces import Scorecard, Switched
 from pilothouse.app.panel import Panel, Table
 from pilothouse.data.history.results import Performance
@@ -187,6 +187,9 @@ def version_facts(
         ("Registered", f"{formats.moment(version.created_at, zone)} by {version.created_by}"),
         ("Artifact", markup.join([version.runtime, " ", digest])),
     ]
+    if version.conversion is not None:
+        answers = markup.tag("span", forms.answering(version), title=version.onnx_sha256 or "")
+        found.append(("Answers with", markup.join([answers])))
     if gone := erased_rows(version):
         words = f"{formats.count(gone)} rows of its training snapshot, after it was judged on them"
         found.append(("Erased since", words))

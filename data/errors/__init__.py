@@ -2,14 +2,14 @@
 
 PilothouseError
 ├── NotFound     UnknownWorkspace, UnknownModel, UnknownVersion, UnknownRun, UnknownFeature, UnknownBackup, UnknownColumn,
-│                CommitsGone, NothingDamaged
+│                CommitsGone, NothingDamaged, UnknownKey
 ├── Refused      NotAllowed, AlreadyExists, AlreadyChampion, StaleDecision, NothingToRollBack, NoChampion,
 │                WorkersNotReady, LeaseLost, CannotRetrain, NotServedHere, ImportBrokenOff, FixedClass,
-│                NoReason, HiddenColumn
+│                NoReason, HiddenColumn, TooManyKeys
 ├── BadData      InvalidName, InvalidWindow, InvalidSetting, NaiveTime, MissingColumn, EmptyWindow, BadRows, NotJson,
 │                UntrustedArtifact, UnportableModel, BadArtifact, SchemaChanged, BadEntry, BadBackup, StepFailed,
 │                DamagedFile, BadMapping, BadFilter, AmbiguousColumns, UnreadableSource,
-│                BadPolicy, OnlyRollups
+│                BadPolicy, OnlyRollups, FiguresDiffer, FormsDiffer, BadScope, OpenWithoutKeys
 └── Unavailable  StoreBusy, StoreDown, CommitConflict, LogUnavailable, LogBusy, DiskFull, ModelNotLoaded,
                  PortTaken, QueryTooSlow, QueryCancelled
 
@@ -25,6 +25,7 @@ from pilothouse.data.errors.absent import (
     UnknownBackup,
     UnknownColumn,
     UnknownFeature,
+    UnknownKey,
     UnknownModel,
     UnknownRun,
     UnknownVersion,
@@ -39,10 +40,12 @@ from pilothouse.data.errors.data import (
     BadMapping,
     BadPolicy,
     BadRows,
+    BadScope,
     DamagedFile,
     EmptyWindow,
     Fault,
     FiguresDiffer,
+    FormsDiffer,
     InvalidName,
     InvalidSetting,
     InvalidWindow,
@@ -50,6 +53,7 @@ from pilothouse.data.errors.data import (
     NaiveTime,
     NotJson,
     OnlyRollups,
+    OpenWithoutKeys,
     SchemaChanged,
     StepFailed,
     UnportableModel,
@@ -71,6 +75,7 @@ from pilothouse.data.errors.refused import (
     NothingToRollBack,
     NotServedHere,
     StaleDecision,
+    TooManyKeys,
     WorkersNotReady,
 )
 from pilothouse.data.errors.tree import (
@@ -105,6 +110,7 @@ __all__ = [
     "BadMapping",
     "BadPolicy",
     "BadRows",
+    "BadScope",
     "CannotRetrain",
     "CommitConflict",
     "CommitsGone",
@@ -114,6 +120,7 @@ __all__ = [
     "Fault",
     "FiguresDiffer",
     "FixedClass",
+    "FormsDiffer",
     "HiddenColumn",
     "ImportBrokenOff",
     "ImportStopped",
@@ -135,6 +142,7 @@ __all__ = [
     "NothingDamaged",
     "NothingToRollBack",
     "OnlyRollups",
+    "OpenWithoutKeys",
     "PilothouseError",
     "PortTaken",
     "QueryCancelled",
@@ -145,10 +153,12 @@ __all__ = [
     "StepFailed",
     "StoreBusy",
     "StoreDown",
+    "TooManyKeys",
     "Unavailable",
     "UnknownBackup",
     "UnknownColumn",
     "UnknownFeature",
+    "UnknownKey",
     "UnknownModel",
     "UnknownRun",
     "UnknownVersion",

@@ -73,3 +73,12 @@ class NothingDamaged(NotFound):
             f"No file {file!r} of {model}'s log is known to be damaged. Known: {listing(self.known)}. "
             f"`pilothouse verify {model}` looks for more."
         )
+
+
+class UnknownKey(NotFound):
+    def __init__(self, key_id: str, known: Iterable[str] = ()) -> None:
+        self.key_id, self.known = key_id, tuple(known)
+        super().__init__(
+            f"No key or caller is named {key_id[:63]!r}. `pilothouse keys list` names them."
+            f"{did_you_mean(key_id, self.known)}"
+        )

@@ -100,6 +100,16 @@ class FiguresDiffer(BadData):
         )
 
 
+class FormsDiffer(BadData):
+    def __init__(self, model: str, version: int, beyond: int, rows: int, largest: float) -> None:
+        self.model, self.version, self.beyond, self.rows, self.largest = model, version, beyond, rows, largest
+        super().__init__(
+            f"The ONNX form of {model} version {version} answered {beyond:,} of {rows:,} checked live rows otherwise than "
+            f'the original, by up to {largest:.1e}. Look at them; to have originals answer, set onnx = "never" and '
+            "register the model again."
+        )
+
+
 class BadArtifact(BadData):
     def __init__(self, sha256: str, why: str) -> None:
         self.sha256, self.why = sha256, why
@@ -186,3 +196,24 @@ class BadFilter(BadData):
     def __init__(self, got: str, why: str, allowed: Iterable[str]) -> None:
         self.got, self.why, self.allowed = got, why, tuple(allowed)
         super().__init__(f"{got[:80]!r} cannot be asked for: {why}. Allowed: {', '.join(self.allowed)}.")
+
+
+class BadScope(BadData):
+    def __init__(self, got: str, allowed: Iterable[str]) -> None:
+        self.got, self.allowed = got, tuple(allowed)
+        super().__init__(
+            f"{got[:80]!r} is nothing that a key may be allowed. Allowed: {', '.join(self.allowed)}."
+            f"{did_you_mean(got, self.allowed)}"
+        )
+
+
+class OpenWithoutKeys(BadData):
+    """A service that others can reach must know who asks."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        super().__init__(
+            f"The service does not start on {host}: others could reach it there, and it asks for no keys. Set "
+            'require_keys = "yes" in pilothouse.toml and make a key with `pilothouse keys create NAME --scope ...`, '
+            "or serve on 127.0.0.1."
+        )

@@ -115,3 +115,12 @@ class ImportStopped(Refused):
     def __init__(self, model: str) -> None:
         self.model = model
         super().__init__(f"The import into {model} was stopped. What was written stays; start it again to go on.")
+
+
+class TooManyKeys(Refused):
+    def __init__(self, caller: str, live: Iterable[str]) -> None:
+        self.caller, self.live = caller, tuple(live)
+        super().__init__(
+            f"{caller} has two live keys already ({', '.join(self.live)}): the present one and its successor. "
+            f"Revoke one of them first: pilothouse keys revoke {self.live[-1]} --reason ..."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -26,6 +26,9 @@ from pilothouse.data.sql.duck import listed, quoted, statement
 from pilothouse.data.sql.labels import label_matches, winning_labels
 from pilothouse.data.windows import Clock, Window, as_utc, utc_now
 from pilothouse.data.workspace import Workspace
+
+_EVENTS_BACK, _EVENTS_AHEAD = timedelta(days=7), timedelta(days=1)
+_SHARE_AT_MOST = 10_000
 
 
 class PredictionLog:
@@ -126,6 +129,20 @@ class PredictionLog:
         told, log = self._labels(), self._predictions()
         rows = newest_rows(search, log, told, self.policy.horizon)
         return self._with_silence(rows, self._clock()).drop("horizon_end")
+
+    def share(self, columns: Sequence[str], logged: Window, version: int, share: float) -> pl.DataFrame:
+        """Some of the rows that `version` answered as traffic, by a hash of their ids; the oldest, where they are many.
+
+        logged : when they were logged. Rows whose event lies further back than a week before that are left out. share : 0 to 1.
+        """
+        log = self._predictions()
+        near = Window(logged.start - _EVENTS_BACK, logged.end + _EVENTS_AHEAD)
+        values = {"start": logged.start, "end": logged.end, "version": version, "millionths": round(share * 1e6)}
+        with Query(log) as query:
+            sql = statement("share").format(
+                columns=listed(self._checked(columns)), log=query.relation("predictions", log, near)
+            )
+            return query.ask(sql, values | {"roles": [role.value for role in TRAFFIC], "limit": _SHARE_AT_MOST})
 
     def label_facts(self, window: Window) -> dict[str, int]:
         """Of the labels recorded in `window`: told, unknown, late, conflicting, corrected; see label_facts.sql."""

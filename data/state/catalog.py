@@ -35,10 +35,30 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What became of turning a version into an ONNX file, and how far the file's answers are from the original's.
+
+    sha256 : of the file, which answers in the original's place; None where the original answers, for the `reason`.
+    rows : how many both have scored. other_class : those that got another class from it.
+    largest : largest difference of a score; for a regression, of a prediction in units of `unit`. None where nothing
+    was compared. unit : 1 for scores; the standard deviation of the original's predictions for a regression.
+    """
+
+    sha256: str | None = None
+    reason: str = ""
+    rows: int = 0
+    other_class: int = 0
+    largest: float | None = None
+    tolerance: float = 0.0
+    unit: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRow:
     """One version of a model. `scorecard`: what it showed against the champion of its day, as the gate read it.
 
     artifact_sha256 : None for a version that is served elsewhere and only watched here.
+    runtime : what the artifact is. conversion : None for a version that nobody has tried to convert.
     """
 
     model: str
@@ -56,6 +76,17 @@ class VersionRow:
     note: str
     created_at: datetime
     created_by: str
+    conversion: Conversion | None = None
+
+    @property
+    def onnx_sha256(self) -> str | None:
+        """SHA-256 of the ONNX file that answers; None where the artifact itself does."""
+        return None if self.conversion is None else self.conversion.sha256
+
+    @property
+    def answers_with(self) -> str:
+        """The form that answers requests: `onnx`, or the artifact's own runtime."""
+        return self.runtime if self.onnx_sha256 is None else "onnx"
 
     @property
     def artifact(self) -> str:

@@ -87,6 +87,20 @@ versions = Table(
     Column("note", Text, nullable=False, default=""),
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", String(200), nullable=False),
+    Column("conversion", JSON),
+)
+
+live_checks = Table(
+    "live_checks",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("rows", Integer, nullable=False),
+    Column("beyond", Integer, nullable=False),
+    Column("largest", Float, nullable=False),
+    Column("checked_to", UtcTime, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    ForeignKeyConstraint(["model", "version"], ["versions.model", "versions.version"]),
 )
 
 audit = Table(
@@ -216,4 +230,17 @@ switches = Table(
     Column("deployment_seq", Integer, ForeignKey("deployments.seq"), primary_key=True),
     Column("process_id", String(100), primary_key=True),
     Column("at", UtcTime, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("caller", String(63), nullable=False, index=True),
+    Column("sha256", String(64), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", String(200), nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
 )

@@ -54,7 +54,7 @@ class Read:
 
 
 @dataclass(slots=True)
-class _Rows:
+class RawRows:
     """Raw rows and what has been found wrong with them so far."""
 
     frame: pl.DataFrame
@@ -116,28 +116,32 @@ def check_layout(mapping: ColumnMap, signature: Signature, source: str) -> None:
 
 def read_predictions(frame: pl.DataFrame, layout: Layout) -> Read:
     """A chunk's rows as predictions. Times are UTC; the log says that a row was logged when it happened."""
-    rows, mapping = _Rows(frame, layout.style), layout.mapping
-    at = _time(rows, mapping.one(Part.AT), layout)
-    columns = [
-        frame[LINE],
-        _ids(rows, layout),
-        at.alias("at"),
-        at.alias("logged_at"),
-        _version(rows, layout),
-        _entity(rows, layout),
-        _keys(rows, mapping).alias("keys"),
-        *_own_columns(rows, layout),
-        *_answers(rows, layout),
-        *_outcome(rows, layout, at),
-    ]
+    rows = RawRows(frame, layout.style)
+    facts = facts_of(rows, layout)
+    at = next(column for column in facts if column.name == "at")
+    columns = [*facts, *_own_columns(rows, layout), *_answers(rows, layout), *_outcome(rows, layout, at)]
     constants = {"role": Role.CHAMPION.value, "status": Status.OK.value, "caller": CALLER}
     made = pl.DataFrame(columns).with_columns(pl.lit(value).alias(name) for name, value in constants.items())
     return rows.split(made)
 
 
+def facts_of(rows: RawRows, layout: Layout) -> tuple[pl.Series, ...]:
+    """What a row has beside its values and its answer: line, id, times, version, entity, keys."""
+    at = _time(rows, layout.mapping.one(Part.AT), layout)
+    return (
+        rows.frame[LINE],
+        _ids(rows, layout),
+        at.alias("at"),
+        at.alias("logged_at"),
+        _version(rows, layout),
+        _entity(rows, layout),
+        _keys(rows, layout.mapping).alias("keys"),
+    )
+
+
 def read_labels(frame: pl.DataFrame, layout: Layout) -> Read:
     """A chunk of a file of labels: `prediction_id` or `key`, `label`, `observed_at`."""
-    rows, mapping = _Rows(frame, layout.style), layout.mapping
+    rows, mapping = RawRows(frame, layout.style), layout.mapping
     id_column, keys = mapping.one(Part.ID), _keys(rows, mapping)
     no_text = pl.Series("prediction_id", [None] * frame.height, pl.String)
     ids = no_text if id_column is None else values.as_text(frame[id_column.source]).alias("prediction_id")
@@ -177,15 +181,15 @@ def _table(frame: pl.DataFrame, schema: pa.Schema, tag: str, time: pl.Expr) -> p
     return pa.table(columns, schema=schema)
 
 
-def _time(rows: _Rows, column: Column | None, layout: Layout) -> pl.Series:
+def _time(rows: RawRows, column: Column | None, layout: Layout) -> pl.Series:
     if column is None:
-        return pl.Series([layout.now] * rows.frame.height, dtype=_UTC)
+        return pl.Series([layout.now], dtype=_UTC).new_from_index(0, rows.frame.height)
     raw = rows.frame[column.source]
     found = values.as_time(raw, layout.formats[column.source], layout.style.time_zone)
     return rows.checked(column.source, raw, found, "is not a time", needed=True)
 
 
-def _ids(rows: _Rows, layout: Layout) -> pl.Series:
+def _ids(rows: RawRows, layout: Layout) -> pl.Series:
     """Their ids; otherwise made of the source's own digest and the line, so that a second import makes the same."""
     column = layout.mapping.one(Part.ID)
     if column is not None:
@@ -194,7 +198,7 @@ def _ids(rows: _Rows, layout: Layout) -> pl.Series:
     return rows.frame.select(made.alias("prediction_id")).to_series()
 
 
-def _version(rows: _Rows, layout: Layout) -> pl.Series:
+def _version(rows: RawRows, layout: Layout) -> pl.Series:
     column = layout.mapping.one(Part.VERSION)
     if column is None:
         return pl.Series("version", [layout.version], pl.Int64).new_from_index(0, rows.frame.height)
@@ -203,21 +207,21 @@ def _version(rows: _Rows, layout: Layout) -> pl.Series:
     return rows.checked(column.source, raw, found, "is not the number of a version", needed=True).alias("version")
 
 
-def _entity(rows: _Rows, layout: Layout) -> pl.Series:
+def _entity(rows: RawRows, layout: Layout) -> pl.Series:
     column = layout.mapping.one(Part.ENTITY)
     if column is None:
-        return pl.Series("entity_id", [None] * rows.frame.height, pl.String)
+        return pl.Series("entity_id", dtype=pl.String).clear(rows.frame.height)
     return _guarded(layout, rows.read(column, Kind.CATEGORY).alias("entity_id"))
 
 
-def _keys(rows: _Rows, mapping: ColumnMap) -> pl.Series:
+def _keys(rows: RawRows, mapping: ColumnMap) -> pl.Series:
     """Business keys as canonical JSON; null where one of them is missing.
 
     A text that is a whole number is written as one: the same key is 12 in one file and "12" in the next.
     """
     columns = sorted(mapping.all(Part.KEY), key=lambda column: column.name)
     if not columns:
-        return pl.Series("keys", [None] * rows.frame.height, pl.String)
+        return pl.Series("keys", dtype=pl.String).clear(rows.frame.height)
     texts = pl.DataFrame([values.as_text(rows.frame[c.source]).alias(str(i)) for i, c in enumerate(columns)])
     pieces: list[pl.Expr] = []
     for place, column in enumerate(columns):
@@ -229,7 +233,7 @@ def _keys(rows: _Rows, mapping: ColumnMap) -> pl.Series:
     return texts.select(pl.concat_str([*pieces, pl.lit("}")]).alias("keys")).to_series()
 
 
-def _own_columns(rows: _Rows, layout: Layout) -> Iterable[pl.Series]:
+def _own_columns(rows: RawRows, layout: Layout) -> Iterable[pl.Series]:
     """Features and context columns under the log's names, as the model's column classes let them in."""
     mapped = {
         (column.part, column.name): column
@@ -249,7 +253,7 @@ def _guarded(layout: Layout, column: pl.Series) -> pl.Series:
     return layout.door.frame(column.to_frame()).to_series()
 
 
-def _answers(rows: _Rows, layout: Layout) -> tuple[pl.Series, pl.Series]:
+def _answers(rows: RawRows, layout: Layout) -> tuple[pl.Series, pl.Series]:
     """`prediction` and `score`."""
     mapping, signature = layout.mapping, layout.signature
     score = pl.Series([None] * rows.frame.height, dtype=pl.Float64)
@@ -280,7 +284,7 @@ def _stored(kind: Kind) -> pl.DataType | type[pl.DataType]:
     return pl.Float64 if kind in NUMERIC else pl.Boolean if kind is Kind.BOOLEAN else pl.String
 
 
-def _class(rows: _Rows, column: Column, signature: Signature, *, needed: bool) -> pl.Series:
+def _class(rows: RawRows, column: Column, signature: Signature, *, needed: bool) -> pl.Series:
     """A prediction or a label: of the target's kind, and one of its classes."""
     found = rows.read(column, signature.target.kind, needed=needed)
     if signature.task is not Task.REGRESSION and signature.target.classes:
@@ -292,7 +296,7 @@ def _class(rows: _Rows, column: Column, signature: Signature, *, needed: bool) -
     return found
 
 
-def _outcome(rows: _Rows, layout: Layout, at: pl.Series) -> tuple[pl.Series, pl.Series]:
+def _outcome(rows: RawRows, layout: Layout, at: pl.Series) -> tuple[pl.Series, pl.Series]:
     """`label`, null where there is none, and `observed_at`: its own time, or the event's where no column says."""
     column = layout.mapping.one(Part.LABEL)
     if column is None:

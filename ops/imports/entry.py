@@ -67,13 +67,15 @@ def order_of(
     if unknown:
         raise TypeError(f"an import has no option {', '.join(unknown)}")
     if query is not None:
-        opened: Source = fetch(str(source), query, Records(house.workspace, name).folder, model=name, resume=resume)
+        predictions: Source = fetch(
+            str(source), query, Records(house.workspace, name).folder, model=name, resume=resume
+        )
     else:
-        opened = _opened(source, encoding)
+        predictions = opened(source, encoding)
     beside = _path(source) if query is None else None
     return Order(
-        model=name, source=opened, labels=None if labels is None else _opened(labels, encoding),
-        reference=None if reference is None else _opened(reference, encoding), wishes=wishes or Wishes(**said),
+        model=name, source=predictions, labels=None if labels is None else opened(labels, encoding),
+        reference=None if reference is None else opened(reference, encoding), wishes=wishes or Wishes(**said),
         bad_rows=None if bad_rows is None else Path(bad_rows), beside=beside, labels_beside=_path(labels), resume=resume,
     )  # fmt: skip
 
@@ -82,7 +84,8 @@ def _path(source: Any) -> Path | None:
     return Path(source) if isinstance(source, str | Path) else None
 
 
-def _opened(source: Any, encoding: str | None) -> Source:
+def opened(source: Any, encoding: str | None) -> Source:
+    """The source that somebody names by its path, or gives as a frame. Raises UnreadableSource."""
     if isinstance(source, str | Path):
         return open_source(Path(source), encoding=encoding)
     frame = as_polars(source)

@@ -189,10 +189,13 @@ class _Guess:
         return [one for one in self.seen if not self.taken(one) and one.name not in asked]
 
     def choose(self, part: Part, candidates: Iterable[Seen], reason: str) -> None:
-        """The only candidate gets the part; several make a question."""
+        """The only candidate gets the part, or the only one that has its very name; several make a question."""
         found = list(candidates)
+        exact = [one for one in found if one.name == part.value]
         if len(found) == 1:
             self.take(found[0], part, reason)
+        elif len(exact) == 1:
+            self.take(exact[0], part, f"called {part.value}")
         elif found:
             self.questions.append(Question(part=part, sources=tuple(one.name for one in found)))
 

@@ -278,7 +278,7 @@ def _predictions(
             read = read_predictions(chunk.frame, layout)
             yield number, chunk, without_repeats(read, seen, chunk.frame, LINE)
 
-    for number, chunk, read in _ahead(prepared()):
+    for number, chunk, read in ahead(prepared()):
         aside.write(read.bad, chunk)
         known = 0
         if number > written:
@@ -385,7 +385,7 @@ def retried(write: Callable[[], object]) -> None:
     write()
 
 
-def _ahead(items: Iterable[_T]) -> Iterator[_T]:
+def ahead(items: Iterable[_T]) -> Iterator[_T]:
     """The same items, the next one made in a thread while the last is being written."""
     iterator = iter(items)
     with ThreadPoolExecutor(1, thread_name_prefix="import") as pool:

@@ -7,6 +7,7 @@ The task's JSON comes in on stdin. JSON lines go out on stdout: {"say": text} wh
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from typing import IO, Any
 from pilothouse.ops.child import die_with_parent
 
 _NICENESS = 5
+_CPU_S = 300
+_MEMORY_BYTES = 8 * 2**30
 
 
 def main(store_root: str, task: str) -> int:
@@ -53,11 +56,24 @@ def _work(store_root: str, task: str, request: bytes, say: Callable[[str], None]
 
     from pilothouse.data.store import Store
     from pilothouse.ops.pipeline import tasks
+    from pilothouse.ops.runtimes import tasks as runtimes
 
     store = Store(Path(store_root))
     if task == "train":
         return tasks.train(msgspec.json.decode(request, type=tasks.TrainTask), store, say)
-    return tasks.evaluate(msgspec.json.decode(request, type=tasks.EvaluateTask), store, say)
+    if task == "evaluate":
+        return tasks.evaluate(msgspec.json.decode(request, type=tasks.EvaluateTask), store, say)
+    _limit_itself()
+    if task == "convert":
+        return runtimes.convert(msgspec.json.decode(request, type=runtimes.Original), store, say)
+    return runtimes.check(msgspec.json.decode(request, type=runtimes.CheckTask), store, say)
+
+
+def _limit_itself() -> None:
+    """End a piece of work that takes far more than it should, rather than the machine."""
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from pilothouse.data.settings import Settings
 from pilothouse.data.state.catalog import ModelRow
 from pilothouse.data.state.runs import Run
 from pilothouse.data.state.store import State
@@ -38,6 +39,7 @@ class Context:
     outputs: Mapping[str, Output]
     say: Callable[[str], None]
     heavy: Heavy
+    settings: Settings = field(default_factory=Settings)
 
     def output(self, step: str, kind: type[Result]) -> Result:
         """What an earlier step made."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ import polars as pl
 
 from pilothouse.data.errors import CannotRetrain
 from pilothouse.data.measures.compare import Comparison
+from pilothouse.data.settings import WHERE_EQUAL
 from pilothouse.data.signature import Signature
 from pilothouse.data.state import catalog, deployments
 from pilothouse.data.state.catalog import VersionRow
@@ -24,6 +25,9 @@ from pilothouse.ops.pipeline.engine import Output
 from pilothouse.ops.pipeline.gate import Decision, Verdict, decide
 from pilothouse.ops.pipeline.requests import Recipe
 from pilothouse.ops.pipeline.tasks import Artifact, EvaluateTask, Trained, TrainTask
+
+if TYPE_CHECKING:
+    from pilothouse.ops.runtimes.conversion import Converter
 
 MIN_OF_A_CLASS = 10
 """Rows of each class that either part must have. Below it a fit or an AUC says nothing."""
@@ -181,7 +185,8 @@ def register(context: Context) -> Registered:
     from pilothouse.ops.registry import Registry
 
     trained, gated = context.output("train", Trained), context.output("gate", Gated)
-    version = Registry(context.workspace, context.state, context.store, context.clock).register_version(
+    registry = Registry(context.workspace, context.state, context.store, context.clock, _converter(context))
+    version = registry.register_version(
         Actor(name=context.run.requested_by, roles=frozenset({Right.OPERATOR})),
         context.model.name,
         trained.artifact_sha256,
@@ -199,6 +204,14 @@ def register(context: Context) -> Registered:
 _STEPS: dict[str, Callable[[Context], object]] = {
     step.__name__: step for step in (extract, validate, split, train, evaluate, gate, register)
 }
+
+
+def _converter(context: Context) -> Converter | None:
+    from pilothouse.ops.runtimes.conversion import Converter
+
+    if context.settings.onnx != WHERE_EQUAL:
+        return None
+    return Converter(workspace=context.workspace, heavy=context.heavy, say=context.say)
 
 
 def _champion(context: Context) -> deployments.Deployment:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pilothouse.data.errors import PilothouseError, Unavailable
+from pilothouse.data.settings import Settings
 from pilothouse.data.state import catalog, runs
 from pilothouse.data.state.runs import Run, RunState, Step, StepState
 from pilothouse.data.state.store import State
@@ -53,6 +54,7 @@ class StepRunner:
     stopping: threading.Event
     crash: Callable[[str], None] = lambda point: None
     working_on: set[str] = field(default_factory=set)
+    settings: Settings = field(default_factory=Settings)
 
     def call(self, run_id: str, name: str, outputs: Mapping[str, Output]) -> Output | None:
         """The step's output, or None when the run is over: failed, or called off."""
@@ -129,7 +131,7 @@ class StepRunner:
 
         return Context(
             run=run, model=model, workspace=self.workspace, state=self.state, store=self.store, clock=self.clock,
-            outputs=outputs, say=say, heavy=heavy,
+            outputs=outputs, say=say, heavy=heavy, settings=self.settings,
         )  # fmt: skip
 
     def _say(self, run_id: str, name: str, text: str) -> None:

@@ -10,7 +10,7 @@ from pilothouse.data.errors import PilothouseError
 from pilothouse.data.settings import load_settings
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.answers import DONE, UNEXPECTED, exit_code
-from pilothouse.ops.serving.main import LOOPBACK, serve
+from pilothouse.ops.serving.main import serve
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,11 +18,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pilothouse.ops.serving", description="Serve a workspace's models.")
     parser.add_argument("--workspace", type=Path, required=True, help="folder that holds pilothouse.toml")
     parser.add_argument("--port", type=int, help="port; the setting service_port where left out")
-    parser.add_argument("--host", default=LOOPBACK, help=f"address; only {LOOPBACK} is allowed")
+    parser.add_argument("--host", help="address; the setting service_host where left out")
     given = parser.parse_args(arguments)
     try:
         workspace = Workspace.open(given.workspace)
-        told = serve(workspace, load_settings(workspace.settings_file, service_port=given.port), host=given.host)
+        chosen = {"service_port": given.port, "service_host": given.host}
+        told = serve(workspace, load_settings(workspace.settings_file, **chosen))
     except PilothouseError as error:
         sys.stderr.write(f"{error}\n")
         return exit_code(error)

@@ -88,30 +88,32 @@ class Serving:
         self.models.close()
         self._state.close()
 
-    async def predict(self, name: str, body: bytes) -> Answer:
-        """Score the rows in `body` and log them.
+    async def predict(self, name: str, body: bytes, caller: str | None = None) -> Answer:
+        """Score the rows in `body` and log them. caller : whose key the request carried.
 
         Raises UnknownModel, NotJson, BadRows, NoChampion, ModelNotLoaded, or LogUnavailable: no answer without its row.
         """
         began = perf_counter()
         try:
-            asked, answered = await self._scored(name, body, began)
+            asked, answered = await self._scored(name, body, began, caller)
         except OtherForm:
             # The champion was replaced in between by one that takes its features otherwise.
-            return await self.predict(name, body)
+            return await self.predict(name, body, caller)
         _check_finite(answered.scored)
         now = self._clock()
         ids = asked.ids or new_ids(len(asked.rows), now)
         entry = PredictionEntry(
             version=answered.by.version, ids=ids, predictions=answered.scored.prediction,
             scores=_optional_scores(answered.scored), logged_at=micros(now),
-            latency_us=int((perf_counter() - began) * 1e6), **_kept(answered.by.form, asked),
+            latency_us=int((perf_counter() - began) * 1e6), **_kept(answered.by.form, asked, caller),
         )  # fmt: skip
         logged = await self._logged(entry.entry(name, caller_ids=asked.ids is not None))
         self.metrics.took(name, "predictions" if logged else "unlogged", len(ids))
-        return json_answer(_predictions(answered, ids), headers=self._marks(answered.by.version, logged=logged))
+        version = answered.by.version
+        headers = self._marks(version, logged=logged)
+        return json_answer(_predictions(answered, ids), headers=headers, rows=len(ids), version=version)
 
-    async def _scored(self, name: str, body: bytes, began: float) -> tuple[Asked, Answered]:
+    async def _scored(self, name: str, body: bytes, began: float, caller: str | None) -> tuple[Asked, Answered]:
         form = self.models.served(name).form
         asked = form.bodies.predict(body)
         if asked is None:
@@ -122,20 +124,20 @@ class Serving:
         except (PilothouseError, OtherForm):
             raise
         except Exception:
-            await self._keep_failed(name, form, asked, began)
+            await self._keep_failed(name, form, asked, began, caller)
             raise
 
-    async def feedback(self, name: str, body: bytes) -> Answer:
+    async def feedback(self, name: str, body: bytes, caller: str | None = None) -> Answer:
         """Take the labels in `body`. Whose they are is found out later. Raises what `predict` raises."""
         bodies = self.models.served(name).form.bodies
         told = bodies.labels(body)
         if told is None:
             raise await _named(bodies.labels_refusal, body)
-        await self._keep(self._label_entry(told).entry(name))
+        await self._keep(self._label_entry(told, caller).entry(name))
         return self._taken(name, "labels", len(told))
 
-    async def log(self, name: str, body: bytes) -> Answer:
-        """Take predictions made elsewhere. Raises what `predict` raises, and UnknownVersion."""
+    async def log(self, name: str, body: bytes, caller: str | None = None) -> Answer:
+        """Take predictions made elsewhere, from `caller`. Raises what `predict` raises, and UnknownVersion."""
         served = self.models.served(name)
         found = _elsewhere(served, body)
         if found is None:
@@ -145,15 +147,17 @@ class Serving:
         _check_model(asked, name)
         entry = PredictionEntry(
             version=await self._version(served, given.version), ids=asked.ids or new_ids(len(asked.rows), now),
-            predictions=given.predictions, scores=given.scores, latencies_us=given.latency_us, logged_at=micros(now), **_kept(form, asked),
+            predictions=given.predictions, scores=given.scores, latencies_us=given.latency_us, logged_at=micros(now),
+            **_kept(form, asked, caller),
         )  # fmt: skip
         await self._keep(entry.entry(name, caller_ids=asked.ids is not None))
         return self._taken(name, "logged", len(asked.rows))
 
-    async def log_arrow(self, name: str, body: bytes) -> Answer:
+    async def log_arrow(self, name: str, body: bytes, caller: str | None = None) -> Answer:
         """Take predictions made elsewhere that come as an Arrow stream. Raises what `log` raises."""
         forms = self.models.served(name).forms.values()
-        return await self.log(name, await asyncio.to_thread(as_json, body, _any_of(forms), self._settings.max_rows))
+        rows = await asyncio.to_thread(as_json, body, _any_of(forms), self._settings.max_rows)
+        return await self.log(name, rows, caller)
 
     def list_models(self) -> Answer:
         models = [_summary(served) for served in self.models.all.values()]
@@ -168,13 +172,14 @@ class Serving:
         facts = {
             "artifact_sha256": row.artifact_sha256 if row else None,
             "runtime": row.runtime if row else None,
+            "answers_with": row.answers_with if row else None,
             "signature": [{"name": f.name, "type": str(f.kind), "nullable": f.nullable} for f in signature.features],
             "target": {"name": target.name, "type": str(target.kind), "classes": list(target.classes)},
             "example": served.form.example,
         }
         return json_answer(_summary(served) | facts)
 
-    async def _keep_failed(self, name: str, form: Form, asked: Asked, began: float) -> None:
+    async def _keep_failed(self, name: str, form: Form, asked: Asked, began: float, caller: str | None) -> None:
         """Log rows on which the model itself failed, under ids of our own: the caller may well send hers again."""
         now, count = self._clock(), len(asked.rows)
         live = self.models.live(name)
@@ -182,7 +187,7 @@ class Serving:
             return
         entry = PredictionEntry(
             version=live.version, ids=new_ids(count, now), predictions=[None] * count, logged_at=micros(now),
-            latency_us=int((perf_counter() - began) * 1e6), status=Status.ERROR, **_kept(form, asked),
+            latency_us=int((perf_counter() - began) * 1e6), status=Status.ERROR, **_kept(form, asked, caller),
         )  # fmt: skip
         await self._keep(entry.entry(name, caller_ids=False))
 
@@ -202,7 +207,7 @@ class Serving:
         # Shielded: a request given up must not take back an entry that the writer has in hand.
         await asyncio.shield(asyncio.wrap_future(self._spool.submit(entry)))
 
-    def _label_entry(self, told: list[Told]) -> LabelEntry:
+    def _label_entry(self, told: list[Told], caller: str | None) -> LabelEntry:
         now = micros(self._clock())
         return LabelEntry(
             labels=[t.label for t in told],
@@ -210,6 +215,7 @@ class Serving:
             recorded_at=now,
             ids=[t.id for t in told],
             keys=[t.key for t in told],
+            source=caller,
         )
 
     async def _version(self, served: Served, version: int | None) -> int:
@@ -226,7 +232,7 @@ class Serving:
 
     def _taken(self, name: str, kind: str, rows: int) -> Answer:
         self.metrics.took(name, kind, rows)
-        return json_answer({"accepted": rows}, status=202, headers=self._marks())
+        return json_answer({"accepted": rows}, status=202, headers=self._marks(), rows=rows)
 
     def _marks(self, version: int | None = None, *, logged: bool = True) -> tuple[Header, ...]:
         word = (b"durable" if self._durability is Durability.FULL else b"accepted") if logged else b"unlogged"
@@ -270,12 +276,13 @@ def _elsewhere_refusal(served: Served, body: bytes) -> PilothouseError:
     return form.bodies.elsewhere_refusal(body)
 
 
-def _kept(form: Form, asked: Asked) -> dict[str, Any]:
+def _kept(form: Form, asked: Asked, caller: str | None) -> dict[str, Any]:
     """What the log may keep of a request, as fields of its entry."""
     door = form.door
     if door.open:
         return {
             "rows": asked.raw, "at": asked.at, "entities": asked.entities, "keys": asked.keys, "context": asked.context,
+            "caller": caller,
         }  # fmt: skip
     return {
         "rows": door.rows(asked.raw, asked.rows),
@@ -283,6 +290,7 @@ def _kept(form: Form, asked: Asked) -> dict[str, Any]:
         "entities": door.entities(asked.entities),
         "keys": asked.keys,
         "context": door.context(asked.context),
+        "caller": caller,
     }
 
 

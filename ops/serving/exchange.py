@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,22 +24,28 @@ PROBLEM = b"application/problem+json"
 ARROW = b"application/vnd.apache.arrow.stream"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 # What is left of the body would have to be read before the next request of this connection.
-_CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
+CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
+RETRY: tuple[Header, ...] = ((b"retry-after", b"1"),)
+_LATER = (429, 503)
+_NO_CONTENT = 204
 
-_HOST = re.compile(rb":\d+$")
-_LOOPBACK = frozenset({b"127.0.0.1", b"localhost", b"[::1]"})
+_PORT = re.compile(rb":\d+$")
+# A client that is still sending when it is refused would lose the answer if the connection were closed at once.
+_LINGER_S, _LINGER_BYTES = 1.0, 16 * 1024 * 1024
 
 _log = logging.getLogger("pilothouse.service")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A whole response."""
+    """A whole response. rows : how many the request brought, and version : which answered, for the access log."""
 
     status: int
     body: bytes
     content_type: bytes = JSON
     headers: tuple[Header, ...] = ()
+    rows: int = 0
+    version: int | None = None
 
 
 class HttpRefusal(Exception):
@@ -53,34 +60,52 @@ class ClientGone(Exception):
     """The client closed the connection before its body was through; there is nobody to answer."""
 
 
-def json_answer(value: Any, status: int = 200, headers: tuple[Header, ...] = ()) -> Answer:
-    return Answer(status=status, body=orjson.dumps(value), headers=headers)
+def json_answer(
+    value: Any, status: int = 200, headers: tuple[Header, ...] = (), *, rows: int = 0, version: int | None = None
+) -> Answer:
+    return Answer(status=status, body=orjson.dumps(value), headers=headers, rows=rows, version=version)
 
 
 def problem_answer(problem: Problem, request_id: str, headers: tuple[Header, ...] = ()) -> Answer:
-    retry: tuple[Header, ...] = ((b"retry-after", b"1"),) if problem.status == 503 else ()
+    retry = RETRY if problem.status in _LATER else ()
     body = msgspec.json.encode(problem.to_json(request_id))
     return Answer(status=problem.status, body=body, content_type=PROBLEM, headers=(*retry, *headers))
 
 
-def check_host(headers: Iterable[Header]) -> None:
-    """Raises HttpRefusal (421) unless the request names this machine: a page of another site whose name was bent to the
-    loopback must not reach the models through a browser."""
+def check_host(headers: Iterable[Header], names: Collection[bytes]) -> None:
+    """Raises HttpRefusal (421) unless the request names one of `names`: a page of another site whose own name was bent
+    to this address must not reach the models through a browser."""
     named = next((value for name, value in headers if name == b"host"), b"")
-    if _HOST.sub(b"", named) not in _LOOPBACK:
-        detail = "This service answers as 127.0.0.1 or localhost only."
-        raise HttpRefusal(Problem(status=421, kind="other-host", detail=detail), _CLOSE)
+    if named not in names and _PORT.sub(b"", named.lower()) not in names:
+        listed = " or ".join(sorted(name.decode() for name in names if not name.startswith(b"[")))
+        detail = f"This service answers as {listed} only."
+        raise HttpRefusal(Problem(status=421, kind="other-host", detail=detail), CLOSE)
 
 
-async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
-    headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", b"%d" % len(answer.body)),
-        (b"x-request-id", request_id.encode()),
-        *answer.headers,
-    ]
+async def send_answer(send: Send, receive: Receive, answer: Answer, request_id: str, *, head: bool = False) -> None:
+    """Send `answer`, for a HEAD request without its body."""
+    headers = [(b"x-request-id", request_id.encode()), *answer.headers]
+    if answer.status != _NO_CONTENT:
+        headers += [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    if answer.headers and CLOSE[0] in answer.headers and not head:
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        await _linger(receive)
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await send({"type": "http.response.body", "body": b"" if head else answer.body})
+
+
+async def _linger(receive: Receive) -> None:
+    """Let go of what the client is still sending, until it has read its answer and hung up; for a moment, not longer."""
+    left = _LINGER_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_S):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
 
 
 async def answer_or_problem(act: Awaitable[Answer], request_id: str) -> Answer:
@@ -129,42 +154,17 @@ def check_json(scope: Scope) -> None:
     if media.strip().lower() == JSON and in_utf8 and encodings in ([], [b"identity"]):
         return
     detail = "The body must be JSON: send it with the header Content-Type: application/json, in UTF-8, not compressed."
-    raise HttpRefusal(Problem(status=415, kind="unsupported-media-type", detail=detail), _CLOSE)
+    raise HttpRefusal(Problem(status=415, kind="unsupported-media-type", detail=detail), CLOSE)
 
 
-async def read_body(scope: Scope, receive: Receive, max_bytes: int, timeout_s: float) -> bytes:
-    """The whole body. Raises HttpRefusal: 413 above `max_bytes`, 408 after `timeout_s` seconds; or ClientGone."""
-    if _announced(scope) > max_bytes:
-        raise _too_large(max_bytes)
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await _parts(receive, max_bytes)
-    except TimeoutError:
-        detail = f"The body did not arrive within {timeout_s:g} s. Send it in one go, or split it."
-        raise HttpRefusal(Problem(status=408, kind="request-timeout", detail=detail), _CLOSE) from None
-
-
-async def _parts(receive: Receive, max_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        parts.append(message.get("body", b""))
-        size, more = size + len(parts[-1]), message.get("more_body", False)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _announced(scope: Scope) -> int:
+def announced(scope: Scope) -> int:
+    """The length that the request gives its body; 0 where it gives none."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value)
     return 0
 
 
-def _too_large(max_bytes: int) -> HttpRefusal:
+def too_large(max_bytes: int) -> HttpRefusal:
     detail = f"The body may have at most {max_bytes} bytes. Split it into several requests."
-    return HttpRefusal(Problem(status=413, kind="body-too-large", detail=detail), _CLOSE)
+    return HttpRefusal(Problem(status=413, kind="body-too-large", detail=detail), CLOSE)

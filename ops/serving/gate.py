@@ -10,8 +10,11 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pilothouse.data.settings import Settings
+from pilothouse.data.state.keys import PREDICT
+from pilothouse.data.windows import Clock
 from pilothouse.ops.answers import Problem
 from pilothouse.ops.serving import exchange
+from pilothouse.ops.serving.access import AccessLog, Line
 from pilothouse.ops.serving.core import Serving
 from pilothouse.ops.serving.exchange import (
     Answer,
@@ -21,27 +24,43 @@ from pilothouse.ops.serving.exchange import (
     json_answer,
     problem_answer,
 )
+from pilothouse.ops.serving.hosts import names_of
+from pilothouse.ops.serving.keyring import KeyRing
 from pilothouse.ops.serving.openapi import document
 from pilothouse.ops.serving.passing import BENTO_PREDICT, CALL, Call, Reply, inner_problem, replay
+from pilothouse.ops.serving.places import Places
+from pilothouse.ops.serving.reading import Reader
+from pilothouse.ops.serving.service import admit
 
-Act = Callable[[str | None, bytes], Awaitable[Answer]]
+Act = Callable[[Call], Awaitable[Answer]]
 
 PASSED_ON = "other"
+OPEN = ""
+"""The scope of routes that need no key: whoever starts the service has to know whether it is up."""
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+_CLIENT_GONE = 499
+"""In the access log alone: there was nobody left to answer. The number is nginx's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where a request goes. `template` names it in metrics; `model` is the name in its path, if there is one.
+    """Where a request goes.
 
+    template : names it in metrics and in the access log. scope : what a key must be allowed; PREDICT means the model's
+    own. model : the name in its path; None on a short route, which means the only model; "" where it is about none.
     arrow : what takes the body where it is an Arrow stream; None where none is taken.
     """
 
     method: str
     template: str
     act: Act
-    model: str | None = None
+    scope: str
+    model: str | None = ""
     arrow: Act | None = None
+
+    @property
+    def allowed(self) -> str:
+        return "GET, HEAD, OPTIONS" if self.method == "GET" else f"{self.method}, OPTIONS"
 
 
 class Gate:
@@ -49,34 +68,47 @@ class Gate:
 
     Answers the native routes itself: BentoML's own stack would cost a multiple of what scoring does. What it passes on
     has been read within the limits, is JSON, and comes back with problems in the one shape.
+
+    keys : the keys of which every request must carry one; None where none is needed. access : None for no such log.
     """
 
-    def __init__(self, serving: Serving, inner: ASGIApp, settings: Settings) -> None:
-        self._serving, self._inner, self._settings = serving, inner, settings
-        self._in_flight = 0
-        s = serving
-        self._fixed = {
-            "/": Route("GET", "/", self._index),
-            "/livez": Route("GET", "/livez", self._livez),
-            "/readyz": Route("GET", "/readyz", self._readyz),
-            "/metrics": Route("GET", "/metrics", self._metrics),
-            "/openapi.json": Route("GET", "/openapi.json", self._openapi),
-            "/models": Route("GET", "/models", self._list),
-            "/model": Route("GET", "/model", self._describe),
-            "/predict": Route("POST", "/predict", self._on(s.predict)),
-            "/feedback": Route("POST", "/feedback", self._on(s.feedback)),
-            "/log": Route("POST", "/log", self._on(s.log), arrow=self._on(s.log_arrow)),
+    def __init__(
+        self,
+        serving: Serving,
+        inner: ASGIApp,
+        settings: Settings,
+        clock: Clock,
+        *,
+        keys: KeyRing | None,
+        access: AccessLog | None,
+    ) -> None:
+        self._serving, self._inner, self._clock = serving, inner, clock
+        self._keys, self._access = keys, access
+        self._names = names_of(settings)
+        self._reader, self._places = Reader(settings), Places(settings, serving.metrics.holds)
+        self._log_arrow = self._does(serving.log_arrow)
+        self._verbs = {
+            "predict": (self._does(serving.predict), PREDICT),
+            "feedback": (self._does(serving.feedback), "feedback"),
+            "log": (self._does(serving.log), "log"),
         }
-        self._verbs = {"predict": self._on(s.predict), "feedback": self._on(s.feedback), "log": self._on(s.log)}
+        get = (
+            Route(method="GET", template="/", act=self._index, scope="read"),
+            Route(method="GET", template="/livez", act=self._livez, scope=OPEN),
+            Route(method="GET", template="/readyz", act=self._readyz, scope=OPEN),
+            Route(method="GET", template="/metrics", act=self._metrics, scope="metrics"),
+            Route(method="GET", template="/openapi.json", act=self._openapi, scope="read"),
+            Route(method="GET", template="/models", act=self._list, scope="read"),
+            Route(method="GET", template="/model", act=self._describe, scope="read", model=None),
+        )
+        post = (self._model_route(f"/{verb}", verb, None) for verb in self._verbs)
+        self._fixed = {route.template: route for route in (*get, *post)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         elif scope["type"] == "http":
-            try:
-                await self._handle(scope, receive, send)
-            except ClientGone:
-                return
+            await self._handle(scope, receive, send)
         else:
             await send({"type": "websocket.close"})
 
@@ -86,29 +118,59 @@ class Gate:
         async def started() -> Message:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await asyncio.to_thread(self._serving.start)
+                await asyncio.to_thread(self._start)
             return message
 
         async def stopped(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
-                await asyncio.to_thread(self._serving.stop)
+                await asyncio.to_thread(self._stop)
             await send(message)
 
         await self._inner(scope, started, stopped)
 
+    def _start(self) -> None:
+        for part in (self._keys, self._access, self._serving):
+            if part is not None:
+                part.start()
+
+    def _stop(self) -> None:
+        for part in (self._keys, self._access):
+            if part is not None:
+                part.stop()
+        # Last, for it closes the state store that the keys are read from.
+        self._serving.stop()
+
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = perf_counter()
         request_id = exchange.request_id_of(scope["headers"])
+        call = Call(request_id=request_id, began=perf_counter(), method=scope["method"])
         route = self._route(scope["path"])
-        if route is None:
-            status = await self._pass_on(scope, receive, send, request_id)
-            template = BENTO_PREDICT if scope["path"] == BENTO_PREDICT else PASSED_ON
-            self._serving.metrics.answered(template, "", status, perf_counter() - began)
+        try:
+            if route is None:
+                template = BENTO_PREDICT if scope["path"] == BENTO_PREDICT else PASSED_ON
+                status = await self._pass_on(call, template, scope, receive, send)
+            else:
+                template = route.template
+                answer = await answer_or_problem(self._answer(route, call, scope, receive), request_id)
+                await exchange.send_answer(send, receive, call.answered(answer), request_id, head=call.method == "HEAD")
+                status = answer.status
+        except ClientGone:
+            self._note(call, route.template if route else PASSED_ON, _CLIENT_GONE)
             return
-        answer = await answer_or_problem(self._answer(route, scope, receive), request_id)
-        await exchange.send_answer(send, answer, request_id)
-        model = route.model if route.model in self._serving.models.all else ""
-        self._serving.metrics.answered(route.template, model or "", answer.status, perf_counter() - began)
+        model = call.model if call.model in self._serving.models.all and template != BENTO_PREDICT else ""
+        self._serving.metrics.answered(template, model, status, perf_counter() - call.began)
+        self._note(call, template, status)
+
+    def _note(self, call: Call, template: str, status: int) -> None:
+        if self._access is None:
+            return
+        model = call.model if call.model in self._serving.models.all else ""
+        ms = round((perf_counter() - call.began) * 1000, 3)
+        self._access.note(
+            Line(
+                at=self._clock(), id=call.request_id, method=call.method, route=template, model=model,
+                version=call.version, status=status, rows=call.rows, bytes=len(call.body), ms=ms, caller=call.caller,
+            )
+        )  # fmt: skip
 
     def _route(self, path: str) -> Route | None:
         fixed = self._fixed.get(path)
@@ -116,81 +178,88 @@ class Gate:
             return fixed
         match path.split("/"):
             case ["", "models", name]:
-                return Route("GET", "/models/{name}", self._describe, name)
+                return Route(
+                    method="GET", template="/models/{name}", act=self._describe, scope="read", model=name
+                )  # fmt: skip
             case ["", "models", name, verb] if verb in self._verbs:
-                arrow = self._fixed["/log"].arrow if verb == "log" else None
-                return Route("POST", f"/models/{{name}}/{verb}", self._verbs[verb], name, arrow)
+                return self._model_route(f"/models/{{name}}/{verb}", verb, name)
         return None
 
-    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
-        exchange.check_host(scope["headers"])
-        if scope["method"] != route.method and not (route.method == "GET" and scope["method"] == "HEAD"):
-            raise _wrong_method(route.method)
+    def _model_route(self, template: str, verb: str, name: str | None) -> Route:
+        act, scope = self._verbs[verb]
+        arrow = self._log_arrow if verb == "log" else None
+        return Route(method="POST", template=template, act=act, scope=scope, model=name, arrow=arrow)
+
+    async def _answer(self, route: Route, call: Call, scope: Scope, receive: Receive) -> Answer:
+        self._admit(call, scope, route.scope)
+        if call.method != route.method and not (route.method == "GET" and call.method == "HEAD"):
+            return _other_method(call.method, route.allowed)
+        call.model = self._serving.models.only().name if route.model is None else route.model
+        if route.scope != OPEN:
+            call.check_scope(PREDICT + call.model if route.scope == PREDICT else route.scope)
         if route.method == "GET":
-            return await route.act(route.model, b"")
-        with _Place(self):
-            if route.arrow is not None and exchange.is_arrow(scope):
-                return await route.arrow(route.model, await self._read(scope, receive))
-            return await route.act(route.model, await self._body(scope, receive))
+            return await route.act(call)
+        act = route.act
+        if route.arrow is not None and exchange.is_arrow(scope):
+            act = route.arrow
+        else:
+            exchange.check_json(scope)
+        call.body = await self._reader.read(scope, receive)
+        caller = call.caller
+        await self._places.take(caller)
+        try:
+            return await act(call)
+        finally:
+            self._places.give_back(caller)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        exchange.check_json(scope)
-        return await self._read(scope, receive)
+    def _admit(self, call: Call, scope: Scope, needs: str) -> None:
+        """Raises HttpRefusal: 421 for another host's name, 401 without a key where `needs` is not OPEN."""
+        exchange.check_host(scope["headers"], self._names)
+        if self._keys is not None and needs != OPEN:
+            call.key = self._keys.holder(scope["headers"])
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes:
-        return await exchange.read_body(
-            scope, receive, self._settings.max_body_bytes, self._settings.body_timeout_s
-        )  # fmt: skip
-
-    def enter(self) -> None:
-        """Raises HttpRefusal (503) when as many requests are in hand as may be."""
-        if self._in_flight >= self._settings.max_in_flight:
-            detail = f"{self._settings.max_in_flight} requests are in hand already. Try again in a second."
-            raise HttpRefusal(Problem(status=503, kind="busy", detail=detail), ((b"connection", b"close"),))
-        self._in_flight += 1
-        self._serving.metrics.holds(self._in_flight)
-
-    def leave(self) -> None:
-        self._in_flight -= 1
-        self._serving.metrics.holds(self._in_flight)
-
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
+    async def _pass_on(self, call: Call, template: str, scope: Scope, receive: Receive, send: Send) -> int:
         """Let BentoML answer, and return the status. Its errors, which may repeat the input, are replaced by ours."""
-        reply = Reply(send, request_id)
-
-        async def passed_on() -> Answer:
-            exchange.check_host(scope["headers"])
-            with _Place(self):
-                body = await self._inner_body(scope, receive)
-                CALL.set(Call(request_id, body))
-                await self._inner(scope, replay(body, receive), reply)
-            return problem_answer(inner_problem(reply.status), request_id)
-
-        answer = await answer_or_problem(passed_on(), request_id)
+        reply = Reply(send, call.request_id)
+        passed_on = self._passed_on(call, template, scope, receive, reply)
+        answer = await answer_or_problem(passed_on, call.request_id)
         if reply.begun:
             return reply.status
-        await exchange.send_answer(send, answer, request_id)
+        await exchange.send_answer(send, receive, answer, call.request_id, head=call.method == "HEAD")
         return answer.status
 
-    async def _inner_body(self, scope: Scope, receive: Receive) -> bytes:
-        if scope["method"] in ("GET", "HEAD"):
-            return b""
-        if scope["method"] != "POST":
-            raise _wrong_method("GET, POST")
-        return await self._body(scope, receive)
+    async def _passed_on(self, call: Call, template: str, scope: Scope, receive: Receive, reply: Reply) -> Answer:
+        ours = template == BENTO_PREDICT
+        self._admit(call, scope, PREDICT if ours else "read")
+        allowed = ("POST",) if ours else ("GET", "HEAD", "POST")
+        if call.method not in allowed:
+            return _other_method(call.method, ", ".join((*allowed, "OPTIONS")))
+        if not ours:
+            call.check_scope("read")
+        if call.method == "POST":
+            exchange.check_json(scope)
+            call.body = await self._reader.read(scope, receive)
+        await self._places.take(call.caller)
+        try:
+            if ours:
+                await admit(self._serving, call)
+            CALL.set(call)
+            await self._inner(scope, replay(call.body, receive), reply)
+        finally:
+            self._places.give_back(call.caller)
+        return problem_answer(inner_problem(reply.status), call.request_id)
 
-    def _on(self, act: Callable[[str, bytes], Awaitable[Answer]]) -> Act:
-        """`act` on the model named in the path, or on the only one."""
-        return lambda name, body: act(self._serving.models.only().name if name is None else name, body)
+    def _does(self, act: Callable[[str, bytes, str | None], Awaitable[Answer]]) -> Act:
+        return lambda call: act(call.model, call.body, call.caller)
 
-    async def _index(self, _name: str | None, _body: bytes) -> Answer:
+    async def _index(self, _call: Call) -> Answer:
         # BentoML's own page at this address fetches a tracker from elsewhere.
         return json_answer({"service": "pilothouse", "openapi": "/openapi.json", "models": "/models"})
 
-    async def _livez(self, _name: str | None, _body: bytes) -> Answer:
+    async def _livez(self, _call: Call) -> Answer:
         return json_answer({"status": "alive"})
 
-    async def _readyz(self, _name: str | None, _body: bytes) -> Answer:
+    async def _readyz(self, _call: Call) -> Answer:
         models = self._serving.models
         missing = sorted(name for name, served in models.all.items() if served.due and not served.champion)
         status = {"status": "ready", "models": models.versions(), "not_loaded": missing}
@@ -198,34 +267,25 @@ class Gate:
             return json_answer(status | {"status": "starting"}, 503)
         return json_answer(status)
 
-    async def _metrics(self, _name: str | None, _body: bytes) -> Answer:
+    async def _metrics(self, _call: Call) -> Answer:
         text = await asyncio.to_thread(self._serving.metrics.text)
         return Answer(status=200, body=text, content_type=_PROMETHEUS)
 
-    async def _openapi(self, _name: str | None, _body: bytes) -> Answer:
+    async def _openapi(self, _call: Call) -> Answer:
         self._serving.models.look()
-        return json_answer(document(self._serving.models.all))
+        return json_answer(document(self._serving.models.all, keys=self._keys is not None))
 
-    async def _list(self, _name: str | None, _body: bytes) -> Answer:
+    async def _list(self, _call: Call) -> Answer:
         return self._serving.list_models()
 
-    async def _describe(self, name: str | None, _body: bytes) -> Answer:
-        return self._serving.describe(self._serving.models.only().name if name is None else name)
+    async def _describe(self, call: Call) -> Answer:
+        return self._serving.describe(call.model)
 
 
-class _Place:
-    """One of the places for requests in hand."""
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-
-    def __enter__(self) -> None:
-        self._gate.enter()
-
-    def __exit__(self, *_: object) -> None:
-        self._gate.leave()
-
-
-def _wrong_method(allowed: str) -> HttpRefusal:
+def _other_method(method: str, allowed: str) -> Answer:
+    """What OPTIONS gets. Raises HttpRefusal (405) for a method that the address does not take."""
+    allow = ((b"allow", allowed.encode()),)
+    if method == "OPTIONS":
+        return Answer(status=204, body=b"", headers=allow)
     problem = Problem(status=405, kind="wrong-method", detail=f"This address takes {allowed} only.")
-    return HttpRefusal(problem, ((b"allow", allowed.encode()), (b"connection", b"close")))
+    raise HttpRefusal(problem, (*allow, *exchange.CLOSE))

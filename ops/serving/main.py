@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -14,16 +15,17 @@ import psutil
 from starlette.types import ASGIApp
 
 from pilothouse.data.errors import InvalidSetting, PortTaken
-from pilothouse.data.settings import ENV_PREFIX, Settings, load_settings
+from pilothouse.data.settings import ENV_PREFIX, ON, YES, Settings, load_settings
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
+from pilothouse.ops.serving.hosts import refuse_open, service_address
 from pilothouse.ops.serving.supervisor import Supervisor
 
-LOOPBACK = "127.0.0.1"
 WORKSPACE_VARIABLE = f"{ENV_PREFIX}WORKSPACE"
 _PORT_VARIABLE = f"{ENV_PREFIX}SERVICE_PORT"
+_HOST_VARIABLE = f"{ENV_PREFIX}SERVICE_HOST"
 _METRICS_FOLDER = "metrics-"
 _GRACE_S = 5
 
@@ -37,30 +39,34 @@ def create_app() -> ASGIApp:
 def assemble(workspace: Workspace, settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     """The gate with everything behind it. Nothing runs before its lifespan starts."""
     # These import scikit-learn, BentoML and prometheus_client, which read the environment as they load.
+    from pilothouse.ops.serving.access import AccessLog
     from pilothouse.ops.serving.core import Serving
     from pilothouse.ops.serving.gate import Gate
+    from pilothouse.ops.serving.keyring import KeyRing
     from pilothouse.ops.serving.metrics import FOLDER_VARIABLE, Metrics
     from pilothouse.ops.serving.service import bentoml_app
 
-    folder = os.environ.get(FOLDER_VARIABLE)
+    folder, state = os.environ.get(FOLDER_VARIABLE), State.of(workspace, settings)
     serving = Serving(
-        workspace, State.of(workspace, settings), settings, process=_process(settings, clock), clock=clock,
+        workspace, state, settings, process=_process(settings, clock), clock=clock,
         metrics=Metrics(Path(folder) if folder else None),
     )  # fmt: skip
-    return Gate(serving, bentoml_app(serving, workspace), settings)
+    return Gate(
+        serving, bentoml_app(serving, workspace), settings, clock,
+        keys=KeyRing(state, clock) if settings.require_keys == YES else None,
+        access=AccessLog(workspace.run / "logs", settings.access_log_bytes) if settings.access_log == ON else None,
+    )  # fmt: skip
 
 
-def serve(workspace: Workspace, settings: Settings, port: int | None = None, host: str = LOOPBACK) -> bool:
+def serve(workspace: Workspace, settings: Settings) -> bool:
     """Serve until SIGTERM or SIGINT, with `settings.service_workers` workers on one port.
 
-    Returns whether it was told to end; False when its workers could not run. Raises InvalidSetting, before a socket
-    opens, for any address but the loopback: there are no keys yet. Raises PortTaken.
+    Returns whether it was told to end; False when its workers could not run. Raises OpenWithoutKeys, before a socket
+    opens, where others could reach it and no keys are asked for. Raises PortTaken.
     """
-    if host != LOOPBACK:
-        raise InvalidSetting("host", host, f"{LOOPBACK}: nothing but the loopback is safe without keys", "argument")
-    number = settings.service_port if port is None else port
-    with _listening(number) as listening:
-        os.environ.update(_worker_environment(workspace, number))
+    refuse_open(settings)
+    with _listening(settings.service_host, settings.service_port) as listening:
+        os.environ.update(_worker_environment(workspace, settings))
         return Supervisor(work, settings.service_workers, _GRACE_S + 5).run(listening)
 
 
@@ -68,32 +74,37 @@ def work(listening: socket.socket) -> None:
     """The life of one worker."""
     import uvicorn
 
+    from pilothouse.ops.serving.wire import Protocol
+
     config = uvicorn.Config(
-        create_app, factory=True, http="httptools", loop="uvloop", ws="none", lifespan="on", access_log=False,
-        log_level="warning", server_header=False, timeout_graceful_shutdown=_GRACE_S,
+        create_app, factory=True, http=Protocol, loop="uvloop", ws="none", lifespan="on", access_log=False,
+        log_level="warning", server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GRACE_S,
     )  # fmt: skip
     # Uvicorn raises a Ctrl-C again once all is in order; there is nothing left to say about it.
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listening(port: int) -> socket.socket:
-    """A socket on the loopback that all workers take connections from. Raises PortTaken."""
-    listening = socket.socket()
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that all workers take connections from. Raises PortTaken."""
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((LOOPBACK, port))
-    except OSError:
+        listening.bind((host, port))
+    except OSError as error:
         listening.close()
-        raise PortTaken(port) from None
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(port) from None
+        raise InvalidSetting("service_host", host, "an address of this machine", error.strerror or "bind") from None
     return listening
 
 
-def _worker_environment(workspace: Workspace, port: int) -> Mapping[str, str]:
+def _worker_environment(workspace: Workspace, settings: Settings) -> Mapping[str, str]:
     """What every worker must find in its environment before it imports anything."""
     return {
         WORKSPACE_VARIABLE: str(workspace.root),
-        _PORT_VARIABLE: str(port),
+        _PORT_VARIABLE: str(settings.service_port),
+        _HOST_VARIABLE: settings.service_host,
         "PROMETHEUS_MULTIPROC_DIR": str(_metrics_folder(workspace)),
         "BENTOML_HOME": str(workspace.bento),
         "BENTOML_DO_NOT_TRACK": "True",
@@ -118,5 +129,5 @@ def _process(settings: Settings, clock: Clock) -> ProcessRow:
     now = clock()
     return ProcessRow(
         id=f"service-{uuid.uuid4().hex[:12]}", kind="service", host=socket.gethostname(), pid=os.getpid(),
-        url=f"http://{LOOPBACK}:{settings.service_port}", started_at=now, beat_at=now, details={},
+        url=service_address(settings, settings.service_port), started_at=now, beat_at=now, details={},
     )  # fmt: skip

@@ -67,19 +67,31 @@ _ARROW: Schema = {
 }
 _WHY = {
     "400": "Not JSON.",
+    "401": "No API key, or one that is not known, has expired or was revoked.",
+    "403": "The API key lacks a scope.",
     "404": "No such model or version.",
     "408": "The body did not arrive in time.",
     "409": "The model has no champion.",
     "413": "The body is too large.",
     "415": "The body is not announced as a type that is taken.",
+    "421": "The request names another host.",
     "422": "The body is not what the model takes.",
+    "429": "This caller holds her share of the places, and all are taken. Try again.",
     "503": "Too many requests in hand, or the log cannot be written. Try again.",
 }
 _BODY_PROBLEMS = tuple(_WHY)
+_READ_PROBLEMS = ("401", "403", "404", "421")
+_KEYS: Schema = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key as a bearer token."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "Or in a header of its own."},
+}
 
 
-def document(models: Mapping[str, Served]) -> dict[str, Any]:
-    """The document. Each model has paths of its own, so that each has the schema of its rows and an example."""
+def document(models: Mapping[str, Served], *, keys: bool = False) -> dict[str, Any]:
+    """The document. Each model has paths of its own, so that each has the schema of its rows and an example.
+
+    keys : whether requests need an API key.
+    """
     paths: dict[str, Any] = dict(_common())
     for name, served in models.items():
         paths |= _model_paths(f"/models/{name}", served)
@@ -93,7 +105,8 @@ def document(models: Mapping[str, Served]) -> dict[str, Any]:
             "description": "Predictions, labels and predictions made elsewhere.",
         },
         "paths": paths,
-        "components": {"schemas": {"Problem": _PROBLEM, "Model": _MODEL}},
+        "security": [{name: []} for name in _KEYS] if keys else [],
+        "components": {"schemas": {"Problem": _PROBLEM, "Model": _MODEL}, "securitySchemes": _KEYS},
     }
 
 
@@ -104,14 +117,16 @@ def _common() -> Iterable[tuple[str, Any]]:
         "required": ["models"],
         "properties": {"models": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}},
     }
-    yield "/livez", _get("livez", "Whether the process answers.", state)
-    yield "/readyz", _get("readyz", "Whether it can predict.", state, ["503"])
-    yield "/models", _get("models", "The models served.", listing)
-    yield "/openapi.json", _get("openapi", "This document.", {"type": "object"})
-    yield (
-        "/metrics",
-        {"get": _operation("metrics", "Figures for Prometheus.", {"200": _answer("text/plain", {"type": "string"})})},
-    )
+    yield "/livez", _without_key(_get("livez", "Whether the process answers.", state, ["421"]))
+    yield "/readyz", _without_key(_get("readyz", "Whether it can predict.", state, ["421", "503"]))
+    yield "/models", _get("models", "The models served.", listing, _READ_PROBLEMS)
+    yield "/openapi.json", _get("openapi", "This document.", {"type": "object"}, _READ_PROBLEMS)
+    figures = {"200": _answer("text/plain", {"type": "string"})} | _problems(_READ_PROBLEMS)
+    yield "/metrics", {"get": _operation("metrics", "Figures for Prometheus.", figures)}
+
+
+def _without_key(path: Schema) -> Schema:
+    return {"get": path["get"] | {"security": []}}
 
 
 def _model_paths(base: str, served: Served) -> dict[str, Any]:
@@ -127,7 +142,7 @@ def _model_paths(base: str, served: Served) -> dict[str, Any]:
     }
     paths[f"{base}/log"]["post"]["requestBody"]["content"]["application/vnd.apache.arrow.stream"] = _ARROW
     described = {"$ref": "#/components/schemas/Model"}
-    paths[base or "/model"] = _get(f"{tag}-model", "What the model takes and gives.", described, ["404"])
+    paths[base or "/model"] = _get(f"{tag}-model", "What the model takes and gives.", described, _READ_PROBLEMS)
     return paths
 
 

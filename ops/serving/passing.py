@@ -1,4 +1,4 @@
-"""What passes between the gate and BentoML's application: the body that was read, and the reply."""
+"""What passes between the gate and what answers: the call, with all that is known of it, and BentoML's reply."""
 
 from __future__ import annotations
 
@@ -7,18 +7,44 @@ from dataclasses import dataclass, replace
 
 from starlette.types import Message, Receive, Send
 
+from pilothouse.data.state.keys import KeyRow
 from pilothouse.ops.answers import Problem
 from pilothouse.ops.serving import exchange
+from pilothouse.ops.serving.keyring import require_scope
 
 BENTO_PREDICT = "/bentoml/predict"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
-    """A request on its way to BentoML: its id, and its body as it came."""
+    """A request on its way through the gate. What is found out about it is added as it goes.
+
+    began : by the clock of `perf_counter`. key : whose it is, where keys are required. model : as its path names it,
+    or the only one. rows, version : of the answer.
+    """
 
     request_id: str
-    body: bytes
+    began: float
+    method: str
+    key: KeyRow | None = None
+    model: str = ""
+    body: bytes = b""
+    rows: int = 0
+    version: int | None = None
+
+    @property
+    def caller(self) -> str | None:
+        return None if self.key is None else self.key.caller
+
+    def check_scope(self, scope: str) -> None:
+        """Raises HttpRefusal (403) where a key is required and lacks `scope`."""
+        if self.key is not None:
+            require_scope(self.key, scope)
+
+    def answered(self, answer: exchange.Answer) -> exchange.Answer:
+        """Remember what `answer` says of the rows."""
+        self.rows, self.version = answer.rows, answer.version
+        return answer
 
 
 CALL: ContextVar[Call] = ContextVar("pilothouse_call")

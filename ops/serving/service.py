@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from pilothouse.data.state.keys import PREDICT
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.serving.core import Serving
 from pilothouse.ops.serving.exchange import Answer, answer_or_problem
-from pilothouse.ops.serving.passing import BENTO_PREDICT, CALL
+from pilothouse.ops.serving.passing import BENTO_PREDICT, CALL, Call
+
+_T = TypeVar("_T")
 
 SERVICE_NAME = "pilothouse"
 _TIMEOUT_S = 60
@@ -50,16 +55,51 @@ def bentoml_app(serving: Serving, workspace: Workspace) -> ASGIApp:
             context: list[dict[str, Any] | None] | None = None,
         ) -> dict[str, Any]:
             """Predictions for `rows`, one object a row; `model` may be left out where one model is served."""
-            # What counts is the body as it came: the arguments have lost doubled names, and NaN has become a number.
+            # What counts is the body as it came: the arguments have lost doubled names.
             call = CALL.get()
-            answer = await answer_or_problem(self._predict(model, call.body), call.request_id)
-            return _as_response(answer)  # type: ignore[return-value]
-
-        async def _predict(self, model: str | None, body: bytes) -> Answer:
-            return await serving.predict(serving.models.only().name if model is None else model, body)
+            answer = await answer_or_problem(serving.predict(call.model, call.body, call.caller), call.request_id)
+            return _as_response(call.answered(answer))  # type: ignore[return-value]
 
     app: ASGIApp = Pilothouse.to_asgi()  # type: ignore[attr-defined]
     return app
+
+
+class _Named(msgspec.Struct):
+    """The part of a body that says which model is asked."""
+
+    model: str | None = None
+
+
+class _Arguments(_Named, kw_only=True):
+    """A body that BentoML accepts for `predict`."""
+
+    rows: list[dict[str, Any]]
+    ids: list[str] | None = None
+    at: list[str] | None = None
+    entities: list[str | None] | None = None
+    keys: list[dict[str, Any] | None] | None = None
+    context: list[dict[str, Any] | None] | None = None
+
+
+_named, _arguments = msgspec.json.Decoder(_Named), msgspec.json.Decoder(_Arguments)
+
+
+async def admit(serving: Serving, call: Call) -> None:
+    """Find the model that the body names, and refuse what BentoML would: it says so in words of its own, and writes the
+    values into its output. Raises HttpRefusal (403), NotFound, NotJson or BadRows."""
+    asked = _decoded(_arguments, call.body)
+    named = asked or _decoded(_named, call.body)
+    call.model = serving.models.only().name if named is None or named.model is None else named.model
+    call.check_scope(PREDICT + call.model)
+    if asked is None:
+        raise await asyncio.to_thread(serving.models.served(call.model).form.bodies.predict_refusal, call.body)
+
+
+def _decoded(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T | None:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _as_response(answer: Answer) -> Response:

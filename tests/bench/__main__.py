@@ -1,6 +1,7 @@
-"""`make bench ONLY=measures|serving|pages|client|log SIZE=small|medium|full`: ours beside its rivals. Ends with 1 if a goal was missed.
+"""`make bench ONLY=measures|serving|batch|pages|client|log SIZE=small|medium|full`: ours beside its rivals.
 
-Figures belong to the machine and the hour; a ratio compares two things of the same run. Nothing else should be running.
+Ends with 1 if a goal was missed. Figures belong to the machine and the hour; a ratio compares two things of the same run.
+Nothing else should be running.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import client, log, measures, pages, serving
+from tests.bench import batch, client, log, measures, pages, serving
 from tests.bench.table import report
 from tests.bench.worlds import demo
 
-AREAS = {"measures": measures.run, "serving": serving.run, "pages": pages.run}
+AREAS = {"measures": measures.run, "serving": serving.run, "batch": batch.run, "pages": pages.run}
 """Those that measure a copy of the demo; the others make what they need."""
 ALONE = {"client": client.run, "log": log.run}
 

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from tests.support.dashboard import dashboard_of, open_page, words
 from tests.support.small import MODEL, make_small, planted
 
+from pilothouse.app.house import House as NotebookHouse
 from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.log.tables import prediction_folder
 from pilothouse.data.policies import LogPolicy
@@ -186,3 +187,13 @@ def confirm(app: AppTest, *, reason: str) -> None:
 def pictures(app: AppTest) -> str:
     """All figures of the page, as JSON."""
     return "\n".join(element.proto.spec for element in app.get("plotly_chart"))
+
+
+def test_batches_are_listed(workspace: Path) -> None:
+    assert "Batches" not in words(open_page("log", model=MODEL))
+    house = NotebookHouse.open(workspace)
+    house[MODEL].score(planted(40, seed=7).drop("failed"))
+    house.close()
+    app = open_page("log", model=MODEL)
+    assert not app.exception
+    assert re.search(r"the frame.*v1.*40.*40.*0", words(app), re.DOTALL)

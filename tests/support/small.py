@@ -31,7 +31,10 @@ def planted(rows: int, seed: int) -> pl.DataFrame:
 
 
 def make_small(folder: Path, settings: str = "") -> House:
-    """A workspace at `folder` with the model `loans`, logistic regression, as version 1. settings : lines of TOML."""
+    """A workspace at `folder` with the model `loans`, logistic regression, as version 1. settings : lines of TOML.
+
+    It is not converted to ONNX unless the settings say so: that takes seconds.
+    """
     from sklearn.compose import make_column_transformer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -45,7 +48,7 @@ def make_small(folder: Path, settings: str = "") -> House:
         train.drop("failed").to_pandas().astype({"purpose": object}), train["failed"].to_numpy()
     )
     workspace = Workspace.create(folder)
-    workspace.settings_file.write_text(settings)
+    workspace.settings_file.write_text(settings if "onnx" in settings else f'onnx = "never"\n{settings}')
     house = House.open(workspace.root)
     house.register(MODEL, model, reference=planted(1000, seed=2), target="failed", trusted=("numpy.dtype",))
     return house

@@ -38,6 +38,8 @@ def test_each_source_overrides_the_one_before(tmp_path: Path) -> None:
         ("seal_every_s = inf", r"Allowed: a number above 0"),
         ("service_port = 70000", r"Allowed: a port from 1 to 65535"),
         ('max_rows = "many"', r"Allowed: a whole number"),
+        ('require_keys = "sometimes"', r"require_keys = 'sometimes' .* Allowed: no, yes"),
+        ("caller_share = 1.5", r"Allowed: a share above 0 and up to 1"),
     ],
 )
 def test_what_is_not_allowed_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -222,3 +222,12 @@ def test_a_frame_and_a_notebook(house: House) -> None:
     assert demand.log(more, mapping={"prediction": "forecast"}) == 3
     with pytest.raises(MissingColumn, match="Did you mean 'forecast'"):
         demand.log(more, mapping={"prediction": "forcast"})
+
+
+def test_a_column_that_has_the_very_name_is_not_asked_about(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "two.csv"
+    rows = [f"2026-01-{1 + i % 28:02d},2026-02-{1 + i % 28:02d},{i},{i / 100:.2f}" for i in range(90)]
+    file.write_text("at,logged_at,weight,score\n" + "\n".join(rows))
+    found = house.preview_import("parcels", file)
+    parts = {c.source: c.part.value for c in found.mapping.columns}
+    assert (parts["at"], parts["logged_at"]) == ("at", "ignored")

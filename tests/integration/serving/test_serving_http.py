@@ -184,8 +184,17 @@ def test_bentomls_page_with_its_tracker_is_not_shown(client: Any) -> None:
 
 def test_other_methods_are_refused(client: Any) -> None:
     answer = client.get("/predict")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST, OPTIONS")
     assert client.request("PUT", "/bentoml/predict").status_code == 405
+
+
+def test_options_says_what_an_address_takes_and_head_sends_no_body(client: Any) -> None:
+    for path, allowed in (("/predict", "POST, OPTIONS"), ("/models", "GET, HEAD, OPTIONS")):
+        told = client.request("OPTIONS", path)
+        assert (told.status_code, told.headers["allow"], told.content) == (204, allowed, b"")
+    head, whole = client.request("HEAD", "/models/flights"), client.get("/models/flights")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(whole.content))
 
 
 def test_a_large_body_is_refused_announced_or_not(serve_with: Any) -> None:
@@ -209,10 +218,10 @@ def test_a_body_that_does_not_come_is_given_up(serve_with: Any) -> None:
 
 
 def test_above_the_limit_requests_are_sent_away_at_once(serve_with: Any) -> None:
-    with serve_with(max_in_flight=2) as client:
+    with serve_with(max_in_flight=2, max_waiting=1, max_wait_s=5) as client:
         posts = [("POST", "/predict", {"json": {"rows": [ROW]}})] * 5
         answers = client.together(posts)
-        assert sorted(a.status_code for a in answers) == [200, 200, 503, 503, 503]
+        assert sorted(a.status_code for a in answers) == [200, 200, 200, 503, 503]
         assert all(a.headers["retry-after"] == "1" for a in answers if a.status_code == 503)
         assert client.post("/predict", json={"rows": [ROW]}).status_code == 200
 

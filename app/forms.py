@@ -1,0 +1,36 @@
+"""Which form of a version answers, in words: its ONNX form or the original, and how far the one is from the other."""
+
+from __future__ import annotations
+
+from pilothouse.app import formats
+from pilothouse.data.state.catalog import Conversion, VersionRow
+from pilothouse.data.state.checks import LiveCheck
+
+_LIBRARIES = {"sklearn": "scikit-learn", "lightgbm": "LightGBM", "xgboost": "XGBoost", "onnx": "ONNX"}
+
+
+def answering(version: VersionRow) -> str:
+    """What answers for `version`, and why it is that.
+
+    `ONNX, at most 2.6e-07 from scikit-learn on 12,649 rows`, or `scikit-learn (no ONNX: ...)`.
+    """
+    original = _LIBRARIES.get(version.runtime, version.runtime)
+    told = version.conversion
+    if told is None:
+        return original
+    if told.sha256 is None:
+        return f"{original} (no ONNX: {told.reason})"
+    return f"ONNX, at most {_distance(told)} from {original} on {formats.count(told.rows)} rows"
+
+
+def checked_live(check: LiveCheck | None) -> str:
+    """How many live rows the original has scored again, and how far apart both were."""
+    if check is None or not check.rows:
+        return formats.NOTHING
+    beyond = f", {formats.count(check.beyond)} too far apart" if check.beyond else ""
+    return f"{formats.count(check.rows)}, at most {check.largest:.1e} apart{beyond}"
+
+
+def _distance(told: Conversion) -> str:
+    spread = " of the predictions' spread" if told.unit != 1.0 else ""
+    return formats.NOTHING if told.largest is None else f"{told.largest:.1e}{spread}"

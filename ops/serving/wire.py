@@ -1,0 +1,78 @@
+"""Uvicorn's HTTP protocol with limits that it lacks: how large a request's head may be, and how long it may take.
+
+Before its head is through there is no request that the gate could refuse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+import msgspec
+from uuid6 import uuid7
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pilothouse.ops.answers import Problem
+from pilothouse.ops.serving.exchange import PROBLEM
+
+MAX_HEAD_BYTES = 64 * 1024
+HEAD_TIMEOUT_S = 10.0
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. While no request is in hand, whatever comes belongs to a head."""
+
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_through()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._head_grows(len(data))
+        elif self._head_timer is not None:
+            self._head_is_through()
+
+    def send_400_response(self, msg: str) -> None:
+        """Uvicorn's own is plain text."""
+        self._refuse(HTTPStatus.BAD_REQUEST, "not-http", "What came is no HTTP request.")
+
+    def _head_grows(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            detail = f"A request's head may have at most {MAX_HEAD_BYTES} bytes."
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", detail)
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._too_slow)
+
+    def _head_is_through(self) -> None:
+        self._head_bytes = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _too_slow(self) -> None:
+        if self._head_bytes:
+            detail = f"The request's head did not arrive within {HEAD_TIMEOUT_S:g} s."
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "request-timeout", detail)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: HTTPStatus, kind: str, detail: str) -> None:
+        if self.transport.is_closing():
+            return
+        problem = Problem(status=status, kind=kind, detail=detail)
+        body = msgspec.json.encode(problem.to_json(uuid7().hex))
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {PROBLEM.decode()}\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
