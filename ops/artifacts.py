@@ -27,7 +27,8 @@ REVIEWED = frozenset(
         "xgboost.sklearn.XGBRegressor",
     }
 )
-"""Types that skops asks about in gradient boosting. Looked at here: each rebuilds itself from numbers and text alone."""
+"""Types of gradient boosting that skops asks about. They are rebuilt from numbers, or from what their own library reads
+back, and name no code to be called."""
 
 
 def dump(model: Any, trusted: Sequence[str] = ()) -> bytes:
