@@ -38,6 +38,7 @@ def run(folder: Path, size: str) -> list[Row]:
         *log_scans.exact(million, f"{million.rows:,} rows"),
         *log_live.late_labels(world, label),
         *log_live.look_ups(world, label),
+        *log_live.look_up_by_key(folder, million.rows),
         *log_live.live_rows(folder, size),
         *extremes(folder, size),
         *errors(folder),

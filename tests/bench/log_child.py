@@ -1,4 +1,4 @@
-"""One act on a log in a process of its own: `python -m tests.bench.log_child ACT FOLDER ROWS FEATURES`.
+"""One act on a log in a process of its own: `python -m tests.bench.log_child ACT FOLDER ROWS FEATURES KEYED`.
 
 Prints a line of JSON: wall and processor seconds of the act alone, imports left out, and the most memory the process
 ever held, in megabytes.
@@ -41,7 +41,11 @@ def measured(act: str, world: World) -> Cost:
     """What `act` costs, in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.log_child", act, str(world.folder)]
     done = subprocess.run(
-        [*command, str(world.rows), str(world.features)], cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True
+        [*command, str(world.rows), str(world.features), str(int(world.keyed))],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
@@ -123,8 +127,8 @@ def _batches(world: World) -> Iterator[pa.RecordBatch]:
 
 
 def main() -> None:
-    act, folder, rows, features = sys.argv[1:]
-    world = World(Path(folder), int(rows), int(features))
+    act, folder, rows, features, keyed = sys.argv[1:]
+    world = World(Path(folder), int(rows), int(features), bool(int(keyed)))
     # Made before the clock starts: neither belongs to the act.
     assert world.file.exists()
     assert world.profile.rows

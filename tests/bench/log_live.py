@@ -17,7 +17,8 @@ from pilothouse.data.log.seal import seal
 from pilothouse.data.log.spool import Spool
 from pilothouse.data.rollups.fold import fold
 from pilothouse.data.workspace import Workspace
-from tests.bench.logs import ALL, END, MODEL, POLICY, SETTINGS, SIXTY_DAYS, World, generate, labels
+from tests.bench.log_child import measured
+from tests.bench.logs import ALL, END, MODEL, POLICY, SETTINGS, SIXTY_DAYS, World, generate, key_of, labels
 from tests.bench.repeat import alternate, wall_and_cpu_ms
 from tests.bench.table import Row
 
@@ -83,6 +84,20 @@ def look_ups(world: World, size: str) -> list[Row]:
     for name, act in acts.items():
         assert act() == (1 if "id" in name else 100), name
     return [Row(name=name, ours=_median_ms(act), goal=LOOK_UP_MS, unit="ms", size=size) for name, act in acts.items()]
+
+
+def look_up_by_key(folder: Path, rows: int) -> list[Row]:
+    """One row by its business key, in a log whose rows all have one."""
+    world = World(folder, rows, keyed=True)
+    measured("import_log", world)
+    log = PredictionLog(world.workspace, MODEL, world.signature, POLICY, settings=SETTINGS)
+
+    def act() -> int:
+        return log.find(ALL, limit=1, key=key_of(rows // 3)).height
+
+    assert act() == 1
+    name = "one row by its business key"
+    return [Row(name=name, ours=_median_ms(act), goal=LOOK_UP_MS, unit="ms", size=f"{rows:,} rows")]
 
 
 def many_models(folder: Path, size: str) -> list[Row]:

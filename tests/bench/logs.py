@@ -44,10 +44,14 @@ def signature(features: int = _MIX) -> Signature:
     )
 
 
-def generate(path: Path, rows: int, features: int = _MIX) -> Path:
-    """Predictions as the prediction table has them, in the order of time, compressed with zstd; made once."""
+def generate(path: Path, rows: int, features: int = _MIX, *, keyed: bool = False) -> Path:
+    """Predictions as the prediction table has them, in the order of time, compressed with zstd; made once.
+
+    keyed : whether each has a business key of its own, see `key_of`.
+    """
     import duckdb
 
+    keys = """'{"order":' || i || '}'""" if keyed else "NULL::VARCHAR"
     if not path.exists():
         values = ", ".join(f'{_value(n, rows)} AS "x_f{n}"' for n in range(features))
         with duckdb.connect() as duck:
@@ -56,12 +60,16 @@ def generate(path: Path, rows: int, features: int = _MIX) -> Path:
             duck.execute("SET preserve_insertion_order = true")
             duck.execute(
                 f"COPY (SELECT printf('%012d', i) AS prediction_id, {_at(rows)} AS \"at\", {_at(rows)} AS logged_at, "
-                "1::BIGINT AS version, 'champion' AS role, NULL::VARCHAR AS entity_id, NULL::VARCHAR AS keys, "
+                f"1::BIGINT AS version, 'champion' AS role, NULL::VARCHAR AS entity_id, {keys} AS keys, "
                 f"{values}, (({_unit(99)} > 0.5)::INT)::DOUBLE AS prediction, {_unit(99)} AS score, "
                 "(800 + (hash(i + 7) % 4000))::BIGINT AS latency_us, 'ok' AS status, NULL::VARCHAR AS caller "
                 f"FROM range({rows}) t(i)) TO '{path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
             )
     return path
+
+
+def key_of(number: int) -> dict[str, int]:
+    return {"order": number}
 
 
 def labels(start: int, rows: int, every: int, total: int) -> pl.DataFrame:
@@ -87,14 +95,19 @@ class World:
     folder: Path
     rows: int
     features: int = _MIX
+    keyed: bool = False
 
     @cached_property
     def file(self) -> Path:
-        return generate(self.folder / f"{self.rows}x{self.features}.parquet", self.rows, self.features)
+        return generate(self.folder / f"{self._name}.parquet", self.rows, self.features, keyed=self.keyed)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.rows}x{self.features}{'-keyed' if self.keyed else ''}"
 
     @cached_property
     def workspace(self) -> Workspace:
-        root = self.folder / f"house-{self.rows}x{self.features}"
+        root = self.folder / f"house-{self._name}"
         return Workspace.open(root) if root.exists() else Workspace.create(root)
 
     @cached_property
