@@ -81,7 +81,7 @@ class SklearnScorer:
     def __init__(self, model: Any, signature: Signature, threshold: float) -> None:
         self.model, self._signature, self._threshold = model, signature, threshold
         self._named = hasattr(model, "feature_names_in_")
-        self._order = [] if signature.task is Task.REGRESSION else _class_order(model, signature)
+        self._order = class_order(model, signature)
 
     def score(self, columns: Columns | pl.DataFrame) -> Scored:
         """Predictions for the rows in `columns`, in their order. Raises MissingColumn."""
@@ -98,8 +98,10 @@ class SklearnScorer:
         return Scored(prediction=[classes[i] for i in best], scores=chances.tolist())
 
 
-def _class_order(model: Any, signature: Signature) -> list[int]:
-    """Where each of the target's classes stands in the model's own order."""
+def class_order(model: Any, signature: Signature) -> list[int]:
+    """Where each of the target's classes stands in the model's own order; nothing for a regression."""
+    if signature.task is Task.REGRESSION:
+        return []
     own = np.asarray(model.classes_).tolist()
     return [own.index(value) for value in signature.target.classes]
 

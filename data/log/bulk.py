@@ -58,7 +58,6 @@ class BulkLog:
     """Appends tables of predictions and labels to a model's log. For one thread, in a `with` block.
 
     To be used under the model's fold lease: nobody else may fold while it is open. Others may seal.
-    block_rows : from how many rows on a block is written; None for BLOCK_ROWS.
     """
 
     def __init__(
@@ -72,11 +71,9 @@ class BulkLog:
         *,
         clock: Clock = utc_now,
         crash: Callable[[str], None] = lambda point: None,
-        block_rows: int | None = None,
     ) -> None:
-        rows = block_rows or BLOCK_ROWS
-        self._predictions = _Stream(prediction_folder(workspace, model, signature), rows)
-        self._labels = _Stream(label_folder(workspace, model, signature), rows)
+        self._predictions = _Stream(prediction_folder(workspace, model, signature))
+        self._labels = _Stream(label_folder(workspace, model, signature))
         self._profile, self._crash = profile, crash
         self._fold = partial(fold, workspace, model, signature, profile, policy, settings, clock=clock, crash=crash)
         first = hours_from(Cursor.of(rollup_folder(workspace, model)), settings, clock)
@@ -219,8 +216,8 @@ class _Stream:
     stands : the marks as this import has found or written them; others than these are somebody else's import.
     """
 
-    def __init__(self, folder: DeltaFolder, block_rows: int) -> None:
-        self.folder, self._block_rows = folder, block_rows
+    def __init__(self, folder: DeltaFolder) -> None:
+        self.folder = folder
         self._tables: list[pa.Table] = []
         self._marks: dict[str, int] = {}
         self._reached: dict[str, int] = {}
@@ -245,7 +242,7 @@ class _Stream:
     @property
     def full(self) -> bool:
         rows, size = sum(t.num_rows for t in self._tables), sum(t.nbytes for t in self._tables)
-        return bool(rows >= self._block_rows or size >= BLOCK_BYTES)
+        return bool(rows >= BLOCK_ROWS or size >= BLOCK_BYTES)
 
     def ordered(self) -> pa.Table:
         """The rows that wait, partition by partition, in the stored columns: the table may know more than the model."""

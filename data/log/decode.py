@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pilothouse.data.delta import fitted
 from pilothouse.data.errors import BadEntry
 from pilothouse.data.log.entries import LabelEntry, PredictionEntry, canonical_key
 from pilothouse.data.log.pending import Stored
@@ -198,14 +199,10 @@ def _fitted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     unknown = set(table.schema.names) - set(wanted.names)
     if unknown:
         raise BadEntry(f"the table has no column {', '.join(sorted(unknown))}")
-    columns = []
-    for field in wanted:
-        known = field.name in table.schema.names
-        column = table[field.name] if known else pa.nulls(table.num_rows, field.type)
-        if column.type != field.type:
-            raise BadEntry(f"{field.name} is {column.type}, not {field.type}")
-        columns.append(column)
-    return pa.table(columns, schema=wanted)
+    for field in table.schema:
+        if field.type != wanted.field(field.name).type:
+            raise BadEntry(f"{field.name} is {field.type}, not {wanted.field(field.name).type}")
+    return fitted(table, wanted)
 
 
 def _with_flag(table: pa.Table, flags: list[bool]) -> pa.Table:

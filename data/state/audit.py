@@ -63,9 +63,7 @@ def append(
     return row
 
 
-def rows(
-    conn: Connection, target: str | None = None, limit: int = 200, *, act: str | None = None
-) -> list[AuditRow]:  # fmt: skip
+def rows(conn: Connection, target: str | None = None, limit: int = 200, *, act: str | None = None) -> list[AuditRow]:
     """The newest rows first, of one target (a model's name) or of all, and of one act or of all."""
     query = select(_t).order_by(_t.c.seq.desc()).limit(limit)
     if target is not None:

@@ -16,8 +16,6 @@ from pilothouse.ops.holdings import borrowed
 from pilothouse.ops.imports.run import retried
 from pilothouse.ops.model import ModelHandle
 
-BLOCK_ROWS = 500_000
-"""Rows that are written at a time, while the model has the next ones in hand: an import, which is faster, takes more."""
 _FOLD_EVERY_S = 30.0
 """A batch may take hours, and live rows are folded by nobody else meanwhile."""
 
@@ -32,7 +30,7 @@ class BatchLog:
         self._rows_mark, self._done_mark = f"score-{batch_id}-rows", f"score-{batch_id}-done"
         self._open = partial(
             BulkLog, house.workspace, handle.name, handle.signature, handle.profile, handle.label_policy,
-            house.settings, clock=house.clock, crash=crash, block_rows=BLOCK_ROWS,
+            house.settings, clock=house.clock, crash=crash,
         )  # fmt: skip
         self._folded = time.monotonic()
 

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
+from urllib.parse import unquote
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 
@@ -203,7 +205,9 @@ class DeltaTable(_Beside):
     def place(self) -> None:
         if not self.taken:
             self._commit()
-        self.part.unlink(missing_ok=True)
+        if self.part.exists():
+            _sync_commits(self.path, since=self.part.stat().st_mtime)
+            self.part.unlink()
 
     def _commit(self) -> None:
         from deltalake import CommitProperties, Transaction, write_deltalake
@@ -222,6 +226,21 @@ class DeltaTable(_Beside):
         from deltalake import DeltaTable as Table
 
         return Table(self.path) if Table.is_deltatable(str(self.path)) else None
+
+
+def _sync_commits(table: Path, *, since: float) -> None:
+    """Make the commits of a Delta table since then durable, whose writer syncs nothing."""
+    log = table / "_delta_log"
+    for entry in log.glob("*.json"):
+        if entry.stat().st_mtime < since:
+            continue
+        actions = map(msgspec.json.decode, entry.read_bytes().splitlines())
+        for file in (table / unquote(action["add"]["path"]) for action in actions if "add" in action):
+            fsync_file(file)
+            fsync_folder(file.parent)
+        fsync_file(entry)
+    for folder in (log, table, table.parent):
+        fsync_folder(folder)
 
 
 def _plain(rows: pl.DataFrame) -> pa.Table:

@@ -11,6 +11,7 @@ import numpy as np
 from pilothouse.data.signature import Signature, Task
 from pilothouse.ops.runtimes.mended import mend_converters
 from pilothouse.ops.runtimes.onnx import ANSWER, MISSING, NUMBERS, TEXT, matrices
+from pilothouse.ops.scoring import class_order
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 """The newest that the converters of all libraries can write."""
@@ -128,11 +129,3 @@ def _answering(graph: Any, answer: str, order: Sequence[int]) -> list[Any]:
         return [first, helper.make_node("Identity", [cast], [ANSWER])]
     graph.initializer.append(numpy_helper.from_array(np.array(order, np.int64), places))
     return [first, helper.make_node("Gather", [cast, places], [ANSWER], axis=1)]
-
-
-def class_order(model: Any, signature: Signature) -> list[int]:
-    """Where each of the target's classes stands in the model's own order; nothing for a regression."""
-    if signature.task is Task.REGRESSION:
-        return []
-    own = np.asarray(model.classes_).tolist()
-    return [own.index(value) for value in signature.target.classes]
