@@ -16,8 +16,9 @@ from tests.support.small import MODEL, make_small, planted
 
 from pilothouse.app.house import House
 from pilothouse.data.errors import StoreBusy
+from pilothouse.data.log import bulk
 from pilothouse.data.log.schema import Role
-from pilothouse.ops.batch import log, records
+from pilothouse.ops.batch import records
 from pilothouse.ops.imports import sources
 
 ROWS = 600
@@ -26,8 +27,8 @@ CHILD = """
 import os, signal, sys
 from pilothouse.ops.imports import sources
 sources.CHUNK_ROWS = 100
-from pilothouse.ops.batch import log
-log.BLOCK_ROWS = 200
+from pilothouse.data.log import bulk
+bulk.BLOCK_ROWS = 200
 from pathlib import Path
 from pilothouse.ops.batch.run import run_scoring
 from pilothouse.ops.batch.work import Order
@@ -75,7 +76,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child's own sizes, for the process that goes on."""
     monkeypatch.setattr(sources, "CHUNK_ROWS", 100)
     monkeypatch.setattr(records, "CHUNK_ROWS", 100)
-    monkeypatch.setattr(log, "BLOCK_ROWS", 200)
+    monkeypatch.setattr(bulk, "BLOCK_ROWS", 200)
 
 
 @pytest.mark.usefixtures("small_pieces")
