@@ -185,7 +185,7 @@ def test_a_worker_lends_its_leases_and_goes_on(house: House, worker_turns: Calla
     deadline = time.monotonic() + 20
     while house[MODEL].history.watermark().behind and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not house[MODEL].history.watermark().behind
+    assert not house[MODEL].history.watermark().behind, faults.listing()
     assert faults.listing() == []
 
 
