@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -32,11 +32,21 @@ from pilothouse.ops.serving.bodies import Asked, Elsewhere, Told, micros, versio
 from pilothouse.ops.serving.exchange import Answer, Header, json_answer
 from pilothouse.ops.serving.loader import Loader
 from pilothouse.ops.serving.metrics import Metrics
-from pilothouse.ops.serving.models import Form, Models, Served, Switched
+from pilothouse.ops.serving.models import Form, LiveModel, Models, Served, Switched
 from pilothouse.ops.serving.pulse import Pulse
 
 SPOOL_KIND = "service"
 _log = logging.getLogger("pilothouse.service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a request for predictions got. logged : False where it was answered without its rows in the log."""
+
+    by: LiveModel
+    scored: Scored
+    ids: list[str]
+    logged: bool
 
 
 class Serving:
@@ -93,12 +103,19 @@ class Serving:
 
         Raises UnknownModel, NotJson, BadRows, NoChampion, ModelNotLoaded, or LogUnavailable: no answer without its row.
         """
+        given = await self.answered(name, body, caller)
+        return json_answer(
+            _predictions(given), headers=self.marks(given), rows=len(given.ids), version=given.by.version
+        )
+
+    async def answered(self, name: str, body: bytes, caller: str | None = None) -> Given:
+        """What `predict` answers, as values: every protocol says it in its own words. Raises what `predict` raises."""
         began = perf_counter()
         try:
             asked, answered = await self._scored(name, body, began, caller)
         except OtherForm:
             # The champion was replaced in between by one that takes its features otherwise.
-            return await self.predict(name, body, caller)
+            return await self.answered(name, body, caller)
         _check_finite(answered.scored)
         now = self._clock()
         ids = asked.ids or new_ids(len(asked.rows), now)
@@ -109,9 +126,11 @@ class Serving:
         )  # fmt: skip
         logged = await self._logged(entry.entry(name, caller_ids=asked.ids is not None))
         self.metrics.took(name, "predictions" if logged else "unlogged", len(ids))
-        version = answered.by.version
-        headers = self._marks(version, logged=logged)
-        return json_answer(_predictions(answered, ids), headers=headers, rows=len(ids), version=version)
+        return Given(by=answered.by, scored=answered.scored, ids=ids, logged=logged)
+
+    def marks(self, given: Given) -> tuple[Header, ...]:
+        """The headers that say which version answered, and how safe its rows are."""
+        return (self._durable(logged=given.logged), (b"x-pilothouse-version", b"%d" % given.by.version))
 
     async def _scored(self, name: str, body: bytes, began: float, caller: str | None) -> tuple[Asked, Answered]:
         form = self.models.served(name).form
@@ -232,12 +251,11 @@ class Serving:
 
     def _taken(self, name: str, kind: str, rows: int) -> Answer:
         self.metrics.took(name, kind, rows)
-        return json_answer({"accepted": rows}, status=202, headers=self._marks(), rows=rows)
+        return json_answer({"accepted": rows}, status=202, headers=(self._durable(),), rows=rows)
 
-    def _marks(self, version: int | None = None, *, logged: bool = True) -> tuple[Header, ...]:
+    def _durable(self, *, logged: bool = True) -> Header:
         word = (b"durable" if self._durability is Durability.FULL else b"accepted") if logged else b"unlogged"
-        durability = (b"x-pilothouse-durability", word)
-        return (durability,) if version is None else (durability, (b"x-pilothouse-version", b"%d" % version))
+        return b"x-pilothouse-durability", word
 
     def _followed(self, switched: list[Switched]) -> None:
         self.metrics.followed(self.models.versions(), len(switched))
@@ -314,15 +332,15 @@ def _optional_scores(scored: Scored) -> list[float | None] | None:
     return None if scored.score is None else [*scored.score]
 
 
-def _predictions(answered: Answered, ids: list[str]) -> dict[str, Any]:
-    scored = answered.scored
+def _predictions(given: Given) -> dict[str, Any]:
+    scored = given.scored
     rows: list[dict[str, Any]] = [
-        {"id": i, "prediction": p} for i, p in zip(ids, scored.prediction, strict=True)
+        {"id": i, "prediction": p} for i, p in zip(given.ids, scored.prediction, strict=True)
     ]  # fmt: skip
     for name, values in (("score", scored.score), ("scores", scored.scores)):
         for row, value in zip(rows, values or (), strict=values is not None):
             row[name] = value
-    return {"model": answered.by.name, "version": answered.by.version, "predictions": rows}
+    return {"model": given.by.name, "version": given.by.version, "predictions": rows}
 
 
 def _summary(served: Served) -> dict[str, Any]:
