@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,10 @@ _COUNTER_BITS = 12
 _RANDOM = 0x3FFF_FFFF_FFFF_FFFF
 _VARIANT = 0x8000_0000_0000_0000
 _LENGTH = 36
+_random = Random()
+"""Ids must differ, not be secret; asking the system for the bits of each one costs more than all the rest of it."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
 _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
 """Two characters for each byte."""
 _GROUPS = (8, 12, 16, 20, 32)
@@ -32,11 +37,16 @@ def new_ids(count: int, now: datetime) -> list[str]:
     (True, 5000, '7')
     """
     first_ms = _milliseconds(now)
-    random = os.urandom(8 * count)
-    return [
-        _text(first_ms + (i >> _COUNTER_BITS), i & 0xFFF, int.from_bytes(random[8 * i : 8 * i + 8]))
-        for i in range(count)
-    ]
+    return [_text(first_ms + (i >> _COUNTER_BITS), i & 0xFFF, _random.getrandbits(62)) for i in range(count)]
+
+
+def new_request_id() -> str:
+    """32 random hexadecimal digits.
+
+    >>> len(new_request_id())
+    32
+    """
+    return f"{_random.getrandbits(128):032x}"
 
 
 def new_id_column(count: int, now: datetime) -> pl.Series:
@@ -65,6 +75,6 @@ def _milliseconds(now: datetime) -> int:
 
 
 def _text(ms: int, counter: int, random: int) -> str:
-    # The topmost two random bits give way to the variant, 10.
-    low = (random & _RANDOM) | _VARIANT
+    # Before the random bits stands the variant, 10.
+    low = random | _VARIANT
     return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{counter:03x}-{low >> 48:04x}-{low & 0xFFFF_FFFF_FFFF:012x}"

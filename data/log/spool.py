@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from pilothouse.data.errors import DamagedFile, LogUnavailable
+from pilothouse.data.errors import DamagedFile, LogUnavailable, Unavailable
 from pilothouse.data.log.room import Limits, Room
 from pilothouse.data.log.witness import Tally, witness_path
 from pilothouse.data.names import checked_name
@@ -71,9 +71,14 @@ class Entry:
     body: bytes
 
 
-class _Waiting(NamedTuple):
-    entry: Entry
-    done: Future[None]
+Settled = Callable[[LogUnavailable | None], None]
+
+
+class _Group(NamedTuple):
+    """Entries handed over together. `settled` is told once what became of all of them."""
+
+    entries: Sequence[Entry]
+    settled: Settled
 
 
 def crc_of(seq: int, model: str, kind: str, format: str, caller_ids: bool, rows: int, body: bytes) -> int:
@@ -132,7 +137,7 @@ class Spool:
         self._connection: sqlite3.Connection | None = None
         self._tally = Tally(path)
         self._room = Room(path, limits)
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"spool {path.stem}", daemon=True)
@@ -176,19 +181,43 @@ class Spool:
         when too little of the disk is free; for these two the same call works later.
         """
         done: Future[None] = Future()
-        with self._gate:
-            if self._closed:
-                done.set_exception(LogUnavailable("the spool is closed"))
-                return done
-            if (refusal := self._room.refusal(entry.rows, len(entry.body))) is not None:
-                done.set_exception(refusal)
-                return done
-            self._room.take(entry.rows, len(entry.body))
-            if self.durability is Durability.ASYNC:
-                # Before the writer may see it: both would settle the future, and the second to do so fails.
+        # From here on nobody can take it back.
+        done.set_running_or_notify_cancel()
+
+        def settled(error: LogUnavailable | None) -> None:
+            if error is None:
                 done.set_result(None)
-            self._queue.put(_Waiting(entry, done))
+            else:
+                done.set_exception(error)
+
+        (refusal,) = self.submit_all([entry], settled)
+        if refusal is not None:
+            done.set_exception(refusal)
         return done
+
+    def submit_all(self, entries: Sequence[Entry], settled: Settled) -> list[Unavailable | None]:
+        """Hand `entries` to the writer; says for each why it was not taken, or None where it was.
+
+        settled : called once for all that were taken, in the writer's thread, when they are committed, or with what
+        stood against it; for `async` at once and in this thread. Never called when none was taken.
+        """
+        with self._gate:
+            refusals = [self._refusal(entry) for entry in entries]
+            taken = [entry for entry, refusal in zip(entries, refusals, strict=True) if refusal is None]
+            if taken:
+                if self.durability is Durability.ASYNC:
+                    settled(None)
+                self._queue.put(_Group(taken, settled))
+        return refusals
+
+    def _refusal(self, entry: Entry) -> Unavailable | None:
+        """Why `entry` is not taken; where it is, there is less room afterwards."""
+        if self._closed:
+            return LogUnavailable("the spool is closed")
+        refusal = self._room.refusal(entry.rows, len(entry.body))
+        if refusal is None:
+            self._room.take(entry.rows, len(entry.body))
+        return refusal
 
     def append(self, entry: Entry) -> None:
         """Write `entry` and wait until it is committed. Raises LogUnavailable, LogBusy and DiskFull."""
@@ -212,36 +241,37 @@ class Spool:
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            group, last = self._gather(first)
-            self._commit(group)
+            groups, last = self._gather(first)
+            self._commit(groups)
             if last:
                 break
         self._disconnect()
         self._tally.close()
 
-    def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
+    def _gather(self, first: _Group) -> tuple[list[_Group], bool]:
         """Everything that waits now, and whether the end was among it."""
-        group = [first]
+        groups = [first]
         while not self._queue.empty():
             waiting = self._queue.get()
             if waiting is None:
-                return group, True
-            group.append(waiting)
-        return group, False
+                return groups, True
+            groups.append(waiting)
+        return groups, False
 
-    def _commit(self, group: Sequence[_Waiting]) -> None:
+    def _commit(self, groups: Sequence[_Group]) -> None:
+        entries = [entry for group in groups for entry in group.entries]
+        refusal = None
         try:
-            self._write([waiting.entry for waiting in group])
+            self._write(entries)
         except Exception as error:
             # The writer outlives every fault: the next group tries again on a new connection.
             self._disconnect()
-            self._refuse(group, error)
-            return
+            refusal = self._refused(entries, error)
         finally:
-            self._give_back(group)
-        for waiting in group:
-            if not waiting.done.done():
-                waiting.done.set_result(None)
+            self._give_back(entries)
+        if self.durability is not Durability.ASYNC:
+            for group in groups:
+                group.settled(refusal)
 
     def _write(self, entries: Sequence[Entry]) -> None:
         if self._connection is None:
@@ -260,21 +290,19 @@ class Spool:
             # The entries are written; untold, only their loss to a damaged disk would go unnoticed.
             _log.warning("%s could not be written: %s", witness_path(self.path).name, error)
 
-    def _give_back(self, group: Sequence[_Waiting]) -> None:
+    def _give_back(self, entries: Sequence[Entry]) -> None:
         with self._gate:
-            for waiting in group:
-                self._room.give_back(waiting.entry.rows, len(waiting.entry.body))
+            for entry in entries:
+                self._room.give_back(entry.rows, len(entry.body))
 
-    def _refuse(self, group: Sequence[_Waiting], error: Exception) -> None:
+    def _refused(self, entries: Sequence[Entry], error: Exception) -> LogUnavailable:
         refusal = LogUnavailable(f"{self.path.name}: {error}")
         refusal.__cause__ = error
-        lost = sum(waiting.entry.rows for waiting in group if waiting.done.done())
-        if lost:
+        if self.durability is Durability.ASYNC:
+            lost = sum(entry.rows for entry in entries)
             self.lost_rows += lost
             _log.error("%d accepted rows were lost: %s", lost, refusal)
-        for waiting in group:
-            if not waiting.done.done():
-                waiting.done.set_exception(refusal)
+        return refusal
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

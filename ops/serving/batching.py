@@ -1,6 +1,7 @@
 """Micro-batches: whatever arrived in one pass of the event loop is scored in one call.
 
-Nobody waits for a batch to fill. While one batch is scored, in a thread, the next one gathers.
+Nobody waits for a batch to fill. What takes no time is scored where it is, for handing it to a thread would take longer;
+all else in a thread, while the next batch gathers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from pilothouse.ops.serving.bodies import Row
 from pilothouse.ops.serving.models import Form, LiveModel
 
 T = TypeVar("T")
+
+AT_ONCE_ROWS = 64
+"""The most rows that the event loop itself scores, with a model that is quick."""
 
 
 class OtherForm(Exception):
@@ -77,7 +81,12 @@ class Batcher:
             _settle(batch, [OtherForm()] * len(batch))
             loop.call_soon(self._start, loop)
             return
-        work = loop.run_in_executor(self._thread, _score_batch, live, [w.rows for w in batch])
+        requests = [w.rows for w in batch]
+        if live.quick and sum(map(len, requests)) <= AT_ONCE_ROWS:
+            _settle(batch, _score_batch(live, requests))
+            loop.call_soon(self._start, loop)
+            return
+        work = loop.run_in_executor(self._thread, _score_batch, live, requests)
         work.add_done_callback(lambda done: self._finish(loop, batch, done))
 
     def _finish(

@@ -34,6 +34,7 @@ from pilothouse.ops.serving.loader import Loader
 from pilothouse.ops.serving.metrics import Metrics
 from pilothouse.ops.serving.models import Form, LiveModel, Models, Served, Switched
 from pilothouse.ops.serving.pulse import Pulse
+from pilothouse.ops.serving.writing import Writing
 
 SPOOL_KIND = "service"
 _log = logging.getLogger("pilothouse.service")
@@ -68,6 +69,7 @@ class Serving:
         self._spool_folder = workspace.spool
         self._durability = Durability(settings.durability)
         self._spool: Spool | None = None
+        self._writing: Writing | None = None
         self._batchers: dict[str, Batcher] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring", initializer=trust_checked_input)
         self._pulse = Pulse(state, self.models, process, clock)
@@ -85,11 +87,12 @@ class Serving:
         self._spool = Spool.open(
             self._spool_folder, SPOOL_KIND, self._settings.durability, limits=Limits.of(self._settings)
         )
+        self._writing = Writing(self._spool)
         self._pulse.start()
 
     def stop(self) -> None:
         """Every answer given is in the log when this returns."""
-        spool, self._spool = self._spool, None
+        spool, self._spool, self._writing = self._spool, None, None
         self._pulse.stop()
         self._loader.stop()
         self._thread.shutdown()
@@ -221,10 +224,9 @@ class Serving:
         return True
 
     async def _keep(self, entry: Entry) -> None:
-        if self._spool is None:
+        if self._writing is None:
             raise LogUnavailable("the service is ending")
-        # Shielded: a request given up must not take back an entry that the writer has in hand.
-        await asyncio.shield(asyncio.wrap_future(self._spool.submit(entry)))
+        await self._writing.keep(entry)
 
     def _label_entry(self, told: list[Told], caller: str | None) -> LabelEntry:
         now = micros(self._clock())

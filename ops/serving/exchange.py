@@ -13,15 +13,17 @@ from typing import Any
 import msgspec
 import orjson
 from starlette.types import Receive, Scope, Send
-from uuid6 import uuid7
 
 from pilothouse.data.errors import PilothouseError
+from pilothouse.data.log.ids import new_request_id
 from pilothouse.ops.answers import Problem, problem_of
 
 Header = tuple[bytes, bytes]
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 ARROW = b"application/vnd.apache.arrow.stream"
+WHOLE_BODY = "pilothouse.body"
+"""In a request's scope: its body, where that arrived along with its head."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 # What is left of the body would have to be read before the next request of this connection.
 CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
@@ -136,7 +138,7 @@ def request_id_of(headers: Iterable[Header]) -> str:
     for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value.decode()
-    return uuid7().hex
+    return new_request_id()
 
 
 def is_arrow(scope: Scope) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -40,6 +41,7 @@ OPEN = ""
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 _CLIENT_GONE = 499
 """In the access log alone: there was nobody left to answer. The number is nginx's."""
+_KEPT_ROUTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ class Gate:
         )
         post = (self._model_route(f"/{verb}", verb, None) for verb in self._verbs)
         self._fixed = {route.template: route for route in (*get, *post)}
+        self._route = lru_cache(_KEPT_ROUTES)(self._find_route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -172,7 +175,7 @@ class Gate:
             )
         )  # fmt: skip
 
-    def _route(self, path: str) -> Route | None:
+    def _find_route(self, path: str) -> Route | None:
         fixed = self._fixed.get(path)
         if fixed is not None:
             return fixed

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 
 from pilothouse.data.epoch import EpochView
 from pilothouse.data.errors import BadArtifact, ModelNotLoaded, NoChampion, NotFound, NotServedHere, UnknownModel
@@ -27,6 +28,8 @@ from pilothouse.ops.serving.bodies import Bodies, Row
 
 KEPT_WARM = 4
 """Versions of a model held in memory: the champion and the last three others."""
+QUICK_S = 0.000_25
+"""Below this a row is scored on the event loop, which nothing may hold up for longer than a few milliseconds."""
 _WARM_UP_CALLS = 5
 _SHOWN_OF_A_NAME = 80
 
@@ -48,13 +51,14 @@ class Form:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveModel:
-    """One version, loaded and warm. form : how the rows that it scores were read."""
+    """One version, loaded and warm. form : how the rows that it scores were read. quick : it scores a row in no time."""
 
     name: str
     version: int
     row: VersionRow
     scorer: Scorer
     form: Form
+    quick: bool = False
 
     def score(self, rows: list[Row]) -> Scored:
         """Scores for `rows`, each a tuple in the signature's order."""
@@ -218,9 +222,8 @@ class Models:
             scorer = load_scorer(self._store, row)
             live = LiveModel(name=row.model, version=row.version, row=row, scorer=scorer, form=form)
             example = tuple(form.example[name] for name in row.signature.names)
-            for _ in range(_WARM_UP_CALLS):
-                live.score([example])
-            self._keep_warm(live)
+            fastest = min(_seconds(live, example) for _ in range(_WARM_UP_CALLS))
+            self._keep_warm(replace(live, quick=fastest < QUICK_S))
         self._adopt({name: s.due for name, s in self._served.items() if s.due})
 
     def _form(self, row: VersionRow) -> Form:
@@ -307,6 +310,12 @@ class Models:
             for key in mine[:-KEPT_WARM]:
                 del warm[key]
             self._warm = warm
+
+
+def _seconds(live: LiveModel, row: Row) -> float:
+    began = perf_counter()
+    live.score([row])
+    return perf_counter() - began
 
 
 def _by_last_use(order: list[LiveModel]) -> list[LiveModel]:

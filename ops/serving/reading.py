@@ -13,7 +13,14 @@ from starlette.types import Receive, Scope
 
 from pilothouse.data.settings import Settings
 from pilothouse.ops.answers import Problem
-from pilothouse.ops.serving.exchange import CLOSE, ClientGone, HttpRefusal, announced, too_large
+from pilothouse.ops.serving.exchange import (
+    CLOSE,
+    WHOLE_BODY,
+    ClientGone,
+    HttpRefusal,
+    announced,
+    too_large,
+)
 
 MOST_OPEN = 1_000
 """Bodies on their way at once."""
@@ -41,6 +48,9 @@ class Reader:
         """The whole body. Raises HttpRefusal: 413 when it is too large, 408 when it is too slow; or ClientGone."""
         if announced(scope) > self._max_bytes:
             raise too_large(self._max_bytes)
+        whole: bytes | None = scope.get(WHOLE_BODY)
+        if whole is not None and len(whole) <= self._max_bytes:
+            return whole
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
                 return await self._parts(receive, _Body(deadline))

@@ -1,6 +1,7 @@
 """Uvicorn's HTTP protocol with limits that it lacks: how large a request's head may be, and how long it may take.
 
-Before its head is through there is no request that the gate could refuse.
+Before its head is through there is no request that the gate could refuse. A body that comes along with its head is
+handed over with it.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import asyncio
 from http import HTTPStatus
 
 import msgspec
-from uuid6 import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from pilothouse.data.log.ids import new_request_id
 from pilothouse.ops.answers import Problem
-from pilothouse.ops.serving.exchange import PROBLEM
+from pilothouse.ops.serving.exchange import PROBLEM, WHOLE_BODY
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 10.0
@@ -23,6 +24,7 @@ class Protocol(HttpToolsProtocol):
     """One connection. While no request is in hand, whatever comes belongs to a head."""
 
     _head_bytes = 0
+    _head_just_came = False
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -35,10 +37,21 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self._head_just_came = False
         if self.cycle is None or self.cycle.response_complete:
             self._head_grows(len(data))
         elif self._head_timer is not None:
             self._head_is_through()
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._head_just_came = True
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        # Nobody has been given any of it yet: the application runs once all that arrived has been parsed.
+        if self._head_just_came and self.scope["type"] == "http":
+            self.scope[WHOLE_BODY] = bytes(self.cycle.body)  # type: ignore[literal-required]
 
     def send_400_response(self, msg: str) -> None:
         """Uvicorn's own is plain text."""
@@ -69,7 +82,7 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         problem = Problem(status=status, kind=kind, detail=detail)
-        body = msgspec.json.encode(problem.to_json(uuid7().hex))
+        body = msgspec.json.encode(problem.to_json(new_request_id()))
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {PROBLEM.decode()}\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -26,9 +28,21 @@ _BURSTS = 50
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
+def _as_rows(rows: list[dict[str, Any]]) -> Any:
+    return {"rows": rows}
+
+
+def _scores_of(answer: Any) -> list[float]:
+    return [row["score"] for row in answer["predictions"]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """`python -m MODULE ARGUMENTS --port N`. path : where it predicts. ready : a path that answers once it is up."""
+    """`python -m MODULE ARGUMENTS --port N`. path : where it predicts. ready : a path that answers once it is up.
+
+    headers : of each request. body, scores : how it wants its rows, and where the scores stand in its answer.
+    python : of an environment of its own; ours where left out.
+    """
 
     module: str
     arguments: Sequence[str]
@@ -36,15 +50,26 @@ class Command:
     ready: str
     log: Path
     environment: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Callable[[list[dict[str, Any]]], Any] = _as_rows
+    scores: Callable[[Any], list[float]] = _scores_of
+    python: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A running service and the path that it predicts at."""
+    """A running service, the path that it predicts at, and how it is spoken to."""
 
     process: psutil.Process
     port: int
     path: str
+    headers: Mapping[str, str]
+    body: Callable[[list[dict[str, Any]]], Any]
+    scores: Callable[[Any], list[float]]
+
+    def at(self, path: str) -> Server:
+        """The same service, asked at another path."""
+        return replace(self, path=path)
 
     @property
     def url(self) -> str:
@@ -94,28 +119,50 @@ class Server:
 def running(command: Command) -> Iterator[Server]:
     """Run `command` on a free port until the block ends."""
     port = free_port(0)
-    argv = [sys.executable, "-m", "pilothouse.ops.child", command.module, *command.arguments, "--port", str(port)]
+    ours = [sys.executable, "-m", "pilothouse.ops.child"]
+    start = ours if command.python is None else [str(command.python), "-m"]
+    argv = [*start, command.module, *command.arguments, "--port", str(port)]
     environment = {**os.environ, **_ONE_THREAD, **command.environment}
     with command.log.open("wb") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=output, env=environment, cwd=_ROOT)
     try:
         _wait_ready(process, f"http://127.0.0.1:{port}{command.ready}", command.log)
-        yield Server(process=psutil.Process(process.pid), port=port, path=command.path)
+        yield Server(
+            process=psutil.Process(process.pid), port=port, path=command.path, headers=command.headers,
+            body=command.body, scores=command.scores,
+        )  # fmt: skip
     finally:
         process.terminate()
         process.wait(30)
 
 
-def ours(workspace: Path, model: str, durability: str) -> Command:
-    """Our service, with log and checks."""
+def ours(workspace: Path, model: str, key: str) -> Command:
+    """Our service with its durable log, keys and checks."""
     return Command(
         module="pilothouse.ops.serving",
         arguments=["--workspace", str(workspace)],
         path=f"/models/{model}/predict",
         ready="/readyz",
         log=workspace.with_name(f"{workspace.name}.log"),
-        environment={"PILOTHOUSE_DURABILITY": durability, "PILOTHOUSE_SERVICE_WORKERS": str(WORKERS)},
+        environment={"PILOTHOUSE_REQUIRE_KEYS": "yes", "PILOTHOUSE_SERVICE_WORKERS": str(WORKERS)},
+        headers={"x-api-key": key},
     )
+
+
+def ours_without_log(workspace: Path, model: str, key: str) -> Command:
+    """The same, under uvicorn's own supervisor, writing nothing down."""
+    metrics = workspace / "run" / "metrics-bench"
+    metrics.mkdir(parents=True)
+    environment = {"PILOTHOUSE_WORKSPACE": str(workspace), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    served = ours(workspace, model, key)
+    uvicorn = rival("without_log", workspace.parent, {**served.environment, **environment})
+    return replace(uvicorn, path=served.path, ready=served.ready, headers=served.headers)
+
+
+def answer_with_originals(workspace: Path) -> None:
+    """Let every version in `workspace` answer as if it had no ONNX form."""
+    with closing(sqlite3.connect(workspace / "state.sqlite")) as state, state:
+        state.execute("UPDATE versions SET conversion = NULL")
 
 
 def rival(name: str, folder: Path, environment: Mapping[str, str]) -> Command:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from concurrent.futures import Future
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -237,12 +237,10 @@ def test_where_it_is_chosen_a_full_disk_costs_the_row_and_not_the_answer(serve_w
 
 
 def test_no_answer_without_its_row(client: Any, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_self: Spool, _entry: Entry) -> Future[None]:
-        done: Future[None] = Future()
-        done.set_exception(LogUnavailable(f"{bench.workspace.spool}: disk full"))
-        return done
+    def refuse(_self: Spool, entries: Sequence[Entry], _settled: object) -> list[LogUnavailable]:
+        return [LogUnavailable(f"{bench.workspace.spool}: disk full") for _ in entries]
 
-    monkeypatch.setattr(Spool, "submit", refuse)
+    monkeypatch.setattr(Spool, "submit_all", refuse)
     answer = client.post("/predict", json={"rows": [ROW]})
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"

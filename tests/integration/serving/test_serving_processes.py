@@ -126,6 +126,11 @@ def test_metrics_are_summed_over_the_workers(running: tuple[str, Any]) -> None:
     assert text.count("pilothouse_live_version{") == 2
 
 
+def switches_of(bench: Any, flip: Any) -> list[processes.Switch]:
+    with bench.state.read() as conn:
+        return processes.switches(conn, flip.seq)
+
+
 def test_under_load_every_worker_switches_and_no_request_fails(running: tuple[str, Any], bench: Any) -> None:
     load = Load(running[0], retries=0)
     flips: list[Any] = []
@@ -141,8 +146,8 @@ def test_under_load_every_worker_switches_and_no_request_fails(running: tuple[st
     asyncio.run(load.send(4, swap_twice))
     assert load.failures == []
     for flip in flips:
-        with bench.state.read() as conn:
-            switches = processes.switches(conn, flip.seq)
+        wait_for(lambda flip=flip: len(switches_of(bench, flip)) == 2)
+        switches = switches_of(bench, flip)
         after_s = [(s.at - flip.at).total_seconds() for s in switches]
         print("switched after", [round(s * 1000, 1) for s in after_s], "ms")
         assert len({s.process_id for s in switches}) == 2
