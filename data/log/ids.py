@@ -19,6 +19,8 @@ _COUNTER_BITS = 12
 _RANDOM = 0x3FFF_FFFF_FFFF_FFFF
 _VARIANT = 0x8000_0000_0000_0000
 _LENGTH = 36
+_ONE_BY_ONE = 32
+"""The most ids that are not made as a column: that costs as much as so many, and little more for a thousand."""
 _random = Random()
 """Ids must differ, not be secret; asking the system for the bits of each one costs more than all the rest of it."""
 if hasattr(os, "register_at_fork"):
@@ -36,6 +38,8 @@ def new_ids(count: int, now: datetime) -> list[str]:
     >>> ids == sorted(ids), len(set(ids)), ids[0][14]
     (True, 5000, '7')
     """
+    if count > _ONE_BY_ONE:
+        return new_id_column(count, now).to_list()
     first_ms = _milliseconds(now)
     return [_text(first_ms + (i >> _COUNTER_BITS), i & 0xFFF, _random.getrandbits(62)) for i in range(count)]
 

@@ -206,10 +206,10 @@ class Bodies:
 
         Exactly as many colons as fields leave no room for a second one, and spare the costly look.
         """
-        if rows.count(b":") != n * self._fields and faults.repeats_a_name(rows):
+        colons = rows.count(b":")
+        if colons != n * self._fields and faults.repeats_a_name(rows):
             return True
-        around = body.replace(rows, b"[]", 1)
-        return around.count(b":") != 1 and faults.repeats_a_name(around)
+        return body.count(b":") - colons != 1 and faults.repeats_a_name(body.replace(rows, b"[]", 1))
 
     def _is_class(self, value: Value) -> bool:
         return value is not None and (not self._target.classes or value in self._target.classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -75,7 +75,7 @@ class Serving:
         self._pulse = Pulse(state, self.models, process, clock)
         self._loader = Loader(
             self.models, state, process_id=process.id, lock_file=_lock_file(workspace), clock=clock,
-            followed=self._followed,
+            followed=self._followed, looked=metrics.tell,
         )  # fmt: skip
 
     @property
@@ -319,6 +319,10 @@ def _check_finite(scored: Scored) -> None:
     given: list[Any] = scored.scores or scored.score or scored.prediction
     if scored.score is None and scored.scores is None and not isinstance(given[0], float):
         return
+    # One value that is not finite makes the sum so, and nothing else does among scores.
+    sums = given if isinstance(given[0], float) else map(sum, given)
+    if math.isfinite(sum(sums)):
+        return
     silent = [i for i, value in enumerate(given) if not _finite(value)]
     if silent:
         raise BadRows(
@@ -335,13 +339,14 @@ def _optional_scores(scored: Scored) -> list[float | None] | None:
 
 
 def _predictions(given: Given) -> dict[str, Any]:
-    scored = given.scored
-    rows: list[dict[str, Any]] = [
-        {"id": i, "prediction": p} for i, p in zip(given.ids, scored.prediction, strict=True)
-    ]  # fmt: skip
-    for name, values in (("score", scored.score), ("scores", scored.scores)):
-        for row, value in zip(rows, values or (), strict=values is not None):
-            row[name] = value
+    scored, ids = given.scored, given.ids
+    scores: Sequence[Any] | None = scored.score if scored.scores is None else scored.scores
+    name = "score" if scored.scores is None else "scores"
+    if scores is None:
+        rows: list[dict[str, Any]] = [{"id": i, "prediction": p} for i, p in zip(ids, scored.prediction, strict=True)]
+    else:
+        answers = zip(ids, scored.prediction, scores, strict=True)
+        rows = [{"id": i, "prediction": p, name: s} for i, p, s in answers]
     return {"model": given.by.name, "version": given.by.version, "predictions": rows}
 
 

@@ -36,6 +36,7 @@ class Loader:
     """Keeps `models` level with the state store, in a thread of its own.
 
     followed : told after every step which deployments this process has switched to since the one before.
+    looked : called after every look, twenty times a second.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class Loader:
         lock_file: Path,
         clock: Clock,
         followed: Callable[[list[Switched]], None],
+        looked: Callable[[], None],
     ) -> None:
         self._models, self._state, self._process_id, self._clock = models, state, process_id, clock
-        self._lock_file, self._followed = lock_file, followed
+        self._lock_file, self._followed, self._looked = lock_file, followed, looked
         self._watch = Watch(state)
         self._due = True
         self._answered = 0
@@ -75,6 +77,7 @@ class Loader:
         while not self._stop.wait(LOOK_EVERY_S):
             try:
                 self._look()
+                self._looked()
             except (PilothouseError, SQLAlchemyError):
                 _log.exception("the loader could not follow the state store; it looks again")
 

@@ -23,6 +23,7 @@ class Metrics:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
+        self._in_hand = self._told = 0
         self._known: dict[tuple[Any, tuple[str, ...]], Any] = {}
         self._registry = own = CollectorRegistry()
         by = ["route", "model", "status"]
@@ -50,7 +51,14 @@ class Metrics:
         self._one_of(self._rows, model, kind).inc(rows)
 
     def holds(self, requests: int) -> None:
-        self._in_flight.set(requests)
+        """Told with every request, so it costs nothing until `tell`."""
+        self._in_hand = requests
+
+    def tell(self) -> None:
+        """Write down what is only kept so far; to be called many times a second."""
+        if self._in_hand != self._told:
+            self._told = self._in_hand
+            self._in_flight.set(self._told)
 
     def followed(self, versions: Mapping[str, int], switches: int) -> None:
         for model, version in versions.items():
