@@ -30,6 +30,8 @@ _Keys = Annotated[
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Micros = Annotated[float, Meta(ge=0, le=MAX_LATENCY_US)]
 _Time = Annotated[datetime, Meta(tz=True)]
+# Whole, however it is written: JSON knows no integers, and 3.0 is one to JSON Schema.
+_Number = Annotated[float, Meta(ge=1, le=MAX_VERSION, multiple_of=1)]
 T = TypeVar("T")
 
 _log = logging.getLogger("pilothouse.service")
@@ -51,7 +53,7 @@ class _LogBody(PredictBody, forbid_unknown_fields=True, gc=False, kw_only=True):
     predictions: msgspec.Raw
     scores: list[_Share | None] | None = None
     latency_us: list[_Micros | None] | None = None
-    version: Annotated[int, Meta(ge=1, le=MAX_VERSION)] | None = None
+    version: _Number | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +101,13 @@ def micros(time: datetime) -> int:
 
 
 class _Version(msgspec.Struct):
-    version: int | None = None
+    version: _Number | None = None
 
 
 def version_told(body: bytes) -> int | None:
     """The version that a body of predictions made elsewhere names; None where it names none, or cannot be read."""
     told = _tried(msgspec.json.Decoder(_Version).decode, body)
-    return None if told is None else told.version
+    return None if told is None or told.version is None else int(told.version)
 
 
 class Bodies:
@@ -147,7 +149,7 @@ class Bodies:
             return None
         return Elsewhere(
             asked=asked, predictions=predictions, scores=decoded.scores, latency_us=_whole(decoded.latency_us),
-            version=decoded.version,
+            version=None if decoded.version is None else int(decoded.version),
         )  # fmt: skip
 
     def labels(self, body: bytes) -> list[Told] | None:

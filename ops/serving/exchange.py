@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
-from collections.abc import Awaitable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,8 +30,9 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 # What is left of the body would have to be read before the next request of this connection.
 CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
 RETRY: tuple[Header, ...] = ((b"retry-after", b"1"),)
-_LATER = (429, 503)
+LATER = (429, 503)
 _NO_CONTENT = 204
+_PIECE = 1 << 20
 
 _PORT = re.compile(rb":\d+$")
 # A client that is still sending when it is refused would lose the answer if the connection were closed at once.
@@ -48,6 +51,14 @@ class Answer:
     headers: tuple[Header, ...] = ()
     rows: int = 0
     version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileAnswer(Answer):
+    """A response whose body is a file, however large it is."""
+
+    file: Path
+    body: bytes = b""
 
 
 class HttpRefusal(Exception):
@@ -69,7 +80,7 @@ def json_answer(
 
 
 def problem_answer(problem: Problem, request_id: str, headers: tuple[Header, ...] = ()) -> Answer:
-    retry = RETRY if problem.status in _LATER else ()
+    retry = RETRY if problem.status in LATER else ()
     body = msgspec.json.encode(problem.to_json(request_id))
     return Answer(status=problem.status, body=body, content_type=PROBLEM, headers=(*retry, *headers))
 
@@ -87,6 +98,9 @@ def check_host(headers: Iterable[Header], names: Collection[bytes]) -> None:
 async def send_answer(send: Send, receive: Receive, answer: Answer, request_id: str, *, head: bool = False) -> None:
     """Send `answer`, for a HEAD request without its body."""
     headers = [(b"x-request-id", request_id.encode()), *answer.headers]
+    if isinstance(answer, FileAnswer):
+        await _send_file(send, answer, headers, head=head)
+        return
     if answer.status != _NO_CONTENT:
         headers += [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -96,6 +110,17 @@ async def send_answer(send: Send, receive: Receive, answer: Answer, request_id: 
         await send({"type": "http.response.body", "body": b""})
     else:
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
+
+
+async def _send_file(send: Send, answer: FileAnswer, headers: list[Header], *, head: bool) -> None:
+    """The answer's file, piece by piece."""
+    with answer.file.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        headers += [(b"content-type", answer.content_type), (b"content-length", b"%d" % size)]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        while not head and (piece := await asyncio.to_thread(file.read, _PIECE)):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _linger(receive: Receive) -> None:
@@ -110,22 +135,26 @@ async def _linger(receive: Receive) -> None:
                 left -= len(message.get("body", b""))
 
 
-async def answer_or_problem(act: Awaitable[Answer], request_id: str) -> Answer:
+Tell = Callable[[Problem, str, tuple[Header, ...]], Answer]
+"""A problem as the client of some protocol reads it, given the request's id and what the headers have to say."""
+
+
+async def answer_or_problem(act: Awaitable[Answer], request_id: str, tell: Tell = problem_answer) -> Answer:
     """The answer of `act`, or the problem that stood against it; of what nobody foresaw the client gets an id only."""
     try:
         return await act
     except HttpRefusal as refusal:
-        return problem_answer(refusal.problem, request_id, refusal.headers)
+        return tell(refusal.problem, request_id, refusal.headers)
     except PilothouseError as error:
         problem = problem_of(error)
         if problem.status >= 500:
             _log.error("request %s: %s", request_id, error)
-        return problem_answer(problem, request_id)
+        return tell(problem, request_id, ())
     except ClientGone:
         raise
     except Exception:
         _log.exception("request %s failed", request_id)
-        return problem_answer(unexpected(), request_id)
+        return tell(unexpected(), request_id, ())
 
 
 def unexpected() -> Problem:

@@ -26,6 +26,10 @@ class Faults:
     found: list[Fault] = field(default_factory=list)
     unnamed: int = 0
 
+    @property
+    def count(self) -> int:
+        return len(self.found) + self.unnamed
+
     def add(self, pointer: str, detail: str) -> None:
         if len(self.found) < MAX_FAULTS:
             self.found.append(Fault(pointer, detail))
@@ -47,7 +51,7 @@ class _Doubled(dict[str, Any]):
 
 
 @dataclass(frozen=True, slots=True)
-class _NotFinite:
+class NotFinite:
     """NaN or Infinity, which Python writes and reads but JSON does not have."""
 
     word: str
@@ -65,7 +69,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def load_json(body: bytes) -> Any:
     """The value in `body`, with doubled names and NaN kept visible. Raises NotJson."""
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_NotFinite)
+        return json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=NotFinite)
     except UnicodeDecodeError:
         raise NotJson("it is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -97,7 +101,8 @@ def step(pointer: str, name: str | int) -> str:
     return f"{pointer}/{str(name)[:_SHOWN_OF_A_NAME].replace('~', '~0').replace('/', '~1')}"
 
 
-def _what(value: object) -> str:
+def what(value: object) -> str:
+    """The type of a JSON value, in words."""
     match value:
         case None:
             return "null"
@@ -119,11 +124,11 @@ def number(*, nullable: bool = False, whole: bool = False, within: tuple[float, 
     def check(value: Any, pointer: str, faults: Faults) -> None:
         if value is None and nullable:
             return
-        if isinstance(value, _NotFinite):
+        if isinstance(value, NotFinite):
             way_out = "; send null for a missing value" if nullable else ""
             faults.add(pointer, f"{value.word} is not a number in JSON{way_out}")
         elif isinstance(value, bool) or not isinstance(value, int | float):
-            faults.add(pointer, f"must be {wanted}; got {_what(value)}")
+            faults.add(pointer, f"must be {wanted}; got {what(value)}")
         elif not _fits_double(value):
             faults.add(pointer, "is out of the range of a double")
         elif whole and value != math.floor(value):
@@ -148,7 +153,7 @@ def text(*, longest: int, shortest: int = 0, nullable: bool = False) -> Check:
         if value is None and nullable:
             return
         if not isinstance(value, str):
-            faults.add(pointer, f"must be {wanted}; got {_what(value)}")
+            faults.add(pointer, f"must be {wanted}; got {what(value)}")
         elif not shortest <= len(value) <= longest:
             faults.add(pointer, f"must have {shortest} to {longest} characters; got {len(value)}")
         elif any("\ud800" <= c <= "\udfff" for c in value):
@@ -162,7 +167,7 @@ def boolean(*, nullable: bool = False) -> Check:
 
     def check(value: Any, pointer: str, faults: Faults) -> None:
         if not (isinstance(value, bool) or (value is None and nullable)):
-            faults.add(pointer, f"must be {wanted}; got {_what(value)}")
+            faults.add(pointer, f"must be {wanted}; got {what(value)}")
 
     return check
 
@@ -185,9 +190,9 @@ def one_of(check_type: Check, allowed: Collection[Any]) -> Check:
     """Passes `check_type`, and is one of `allowed` where that is not empty."""
 
     def check(value: Any, pointer: str, faults: Faults) -> None:
-        before = len(faults.found) + faults.unnamed
+        before = faults.count
         check_type(value, pointer, faults)
-        if allowed and before == len(faults.found) + faults.unnamed and value not in allowed:
+        if allowed and before == faults.count and value not in allowed:
             faults.add(pointer, f"must be one of {_some(json.dumps(v) for v in allowed)}")
 
     return check
@@ -198,7 +203,7 @@ def array(each: Check, *, shortest: int, longest: int, of: str) -> Check:
 
     def check(value: Any, pointer: str, faults: Faults) -> None:
         if not isinstance(value, list):
-            faults.add(pointer, f"must be an array; got {_what(value)}")
+            faults.add(pointer, f"must be an array; got {what(value)}")
         elif not shortest <= len(value) <= longest:
             way_out = "; send them in several requests" if len(value) > longest else ""
             faults.add(pointer, f"must have {shortest} to {longest} {of}; got {len(value)}{way_out}")
@@ -215,7 +220,7 @@ def mapping(each: Check, *, longest: int, longest_name: int, nullable: bool = Fa
     def check(value: Any, pointer: str, faults: Faults) -> None:
         if value is None and nullable:
             return
-        if not _is_object(value, pointer, faults):
+        if not is_object(value, pointer, faults):
             return
         if not 1 <= len(value) <= longest:
             faults.add(pointer, f"must have 1 to {longest} fields; got {len(value)}")
@@ -231,7 +236,7 @@ def record(fields: Mapping[str, Check], required: Collection[str]) -> Check:
     """An object with the named fields, all of `required` present, and no others."""
 
     def check(value: Any, pointer: str, faults: Faults) -> None:
-        if not _is_object(value, pointer, faults):
+        if not is_object(value, pointer, faults):
             return
         for name in required:
             if name not in value:
@@ -245,9 +250,10 @@ def record(fields: Mapping[str, Check], required: Collection[str]) -> Check:
     return check
 
 
-def _is_object(value: Any, pointer: str, faults: Faults) -> bool:
+def is_object(value: Any, pointer: str, faults: Faults) -> bool:
+    """Whether `value` is one; adds the names that it gives twice."""
     if not isinstance(value, dict):
-        faults.add(pointer, f"must be an object; got {_what(value)}")
+        faults.add(pointer, f"must be an object; got {what(value)}")
         return False
     if isinstance(value, _Doubled):
         for name in value.names:

@@ -8,8 +8,9 @@ from typing import Any
 
 from pilothouse.data.log.schema import MAX_LATENCY_US
 from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target
-from pilothouse.ops.serving.checks import MAX_ID, MAX_KEYS, MAX_TEXT
+from pilothouse.ops.serving.checks import MAX_ID, MAX_KEYS, MAX_TEXT, MAX_VERSION
 from pilothouse.ops.serving.models import Served
+from pilothouse.ops.serving.protocols import describing
 
 Schema = dict[str, Any]
 
@@ -61,10 +62,12 @@ _ARROW: Schema = {
     "schema": {
         "type": "string",
         "format": "binary",
-        "description": "An Arrow IPC stream without compression: a column for each feature and context column, "
-        "`prediction`, and those of `id`, `at`, `score`, `latency_us`, `entity_id`, `keys` and `version` that there are.",
+        "description": "An Arrow IPC stream without compression: a column for each feature and context column, and those "
+        "of `id`, `at`, `entity_id` and `keys` that there are. Of predictions made elsewhere `prediction` as well, and those "
+        "of `score`, `latency_us` and `version` that there are.",
     }
 }
+_INBOX_FILE = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,100}\.(parquet|csv|arrow)$"
 _WHY = {
     "400": "Not JSON.",
     "401": "No API key, or one that is not known, has expired or was revoked.",
@@ -92,9 +95,10 @@ def document(models: Mapping[str, Served], *, keys: bool = False) -> dict[str, A
 
     keys : whether requests need an API key.
     """
-    paths: dict[str, Any] = dict(_common())
+    paths: dict[str, Any] = dict(_common()) | describing.common_paths(_WHY) | _job_paths()
     for name, served in models.items():
-        paths |= _model_paths(f"/models/{name}", served)
+        paths[f"/models/{name}/batch"] = _batch_path(name)
+        paths |= _model_paths(f"/models/{name}", served) | describing.model_paths(name, served, _WHY)
     if len(models) == 1:
         paths |= _model_paths("", next(iter(models.values())))
     return {
@@ -106,7 +110,10 @@ def document(models: Mapping[str, Served], *, keys: bool = False) -> dict[str, A
         },
         "paths": paths,
         "security": [{name: []} for name in _KEYS] if keys else [],
-        "components": {"schemas": {"Problem": _PROBLEM, "Model": _MODEL}, "securitySchemes": _KEYS},
+        "components": {
+            "schemas": {"Problem": _PROBLEM, "Model": _MODEL, **describing.schemas()},
+            "securitySchemes": _KEYS,
+        },
     }
 
 
@@ -140,9 +147,46 @@ def _model_paths(base: str, served: Served) -> dict[str, Any]:
         f"{base}/{verb}": _post(f"{tag}-{verb}", summary, schema, _examples(verb, served), {status: _json(answer)})
         for verb, (summary, schema, status, answer) in operations.items()
     }
-    paths[f"{base}/log"]["post"]["requestBody"]["content"]["application/vnd.apache.arrow.stream"] = _ARROW
+    for verb in ("predict", "log"):
+        paths[f"{base}/{verb}"]["post"]["requestBody"]["content"]["application/vnd.apache.arrow.stream"] = _ARROW
     described = {"$ref": "#/components/schemas/Model"}
     paths[base or "/model"] = _get(f"{tag}-model", "What the model takes and gives.", described, _READ_PROBLEMS)
+    return paths
+
+
+def _batch_path(name: str) -> Schema:
+    text, made = {"type": "string"}, {"id": {"type": "string"}, "state": {"type": "string"}}
+    options = {each: {"type": ["string", "null"]} for each in ("id", "at", "entity", "time_format")}
+    body = _object(
+        {
+            "input": text | {"description": "A file of the inbox.", "pattern": _INBOX_FILE},
+            "format": {"enum": ["parquet", "csv"]},
+            "version": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_VERSION},
+            "key": {"type": "array", "items": text},
+            "log": {"type": "boolean"},
+            "prefix": text,
+        }
+        | options,
+        ["input"],
+    )
+    answers = {"202": _json(_object(made, [*made]))}
+    path = _post(f"{name}-batch", "Score a file in the background.", body, {"input": "march.parquet"}, answers)
+    for media in ("application/vnd.apache.parquet", "text/csv"):
+        path["post"]["requestBody"]["content"][media] = {"schema": {"type": "string", "format": "binary"}}
+    return path
+
+
+def _job_paths() -> dict[str, Schema]:
+    job = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    properties = {each: {"type": "string"} for each in ("id", "model", "state")} | {"version": {"type": "integer"}}
+    told: Schema = {"type": "object", "required": [*properties], "properties": properties}
+    paths = {"/jobs/{id}": _get("job", "How far a batch is.", told, _READ_PROBLEMS)}
+    file = {"200": _answer("application/vnd.apache.parquet", {"type": "string", "format": "binary"})}
+    file["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
+    result = _operation("job-result", "The scored rows of a batch.", file | _problems([*_READ_PROBLEMS, "409"]))
+    paths["/jobs/{id}/result"] = {"get": result}
+    for path in paths.values():
+        path["get"] = path["get"] | {"parameters": [job]}
     return paths
 
 
@@ -209,12 +253,21 @@ def _columns(signature: Signature) -> dict[str, Schema]:
     """What a body of rows may hold; every array has one item a row."""
     return {
         "rows": {"type": "array", "minItems": 1, "items": _row_schema(signature)},
-        "ids": {"type": "array", "uniqueItems": True, "items": _ID},
-        "at": {"type": "array", "items": _TIME},
-        "entities": {"type": "array", "items": {"anyOf": [_ID, {"type": "null"}]}},
-        "keys": {"type": "array", "items": {"anyOf": [_KEY, {"type": "null"}]}},
-        "context": {"type": "array", "items": {"anyOf": [_context_schema(signature), {"type": "null"}]}},
+        "ids": _beside_rows(_ID) | {"uniqueItems": True},
+        "at": _beside_rows(_TIME),
+        "entities": _beside_rows({"anyOf": [_ID, {"type": "null"}]}),
+        "keys": _beside_rows({"anyOf": [_KEY, {"type": "null"}]}),
+        "context": _beside_rows({"anyOf": [_context_schema(signature), {"type": "null"}]}),
     }
+
+
+def _beside_rows(item: Schema) -> Schema:
+    """An array with one item a row; null is the same as leaving it out."""
+    return {"type": ["array", "null"], "minItems": 1, "items": item}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _context_schema(signature: Signature) -> Schema:
@@ -233,20 +286,23 @@ def _predict_schema(signature: Signature) -> Schema:
 def _log_schema(signature: Signature) -> Schema:
     extra: Schema = {
         "predictions": {"type": "array", "minItems": 1, "items": _label_schema(signature.target)},
-        "scores": {"type": "array", "items": {"type": ["number", "null"], "minimum": 0, "maximum": 1}},
-        "latency_us": {
-            "type": "array",
-            "items": {"type": ["number", "null"], "minimum": 0, "maximum": MAX_LATENCY_US},
-            "description": "How long each answer took, in microseconds.",
+        "scores": _beside_rows({"type": ["number", "null"], "minimum": 0, "maximum": 1}),
+        "latency_us": _beside_rows({"type": ["number", "null"], "minimum": 0, "maximum": MAX_LATENCY_US})
+        | {"description": "How long each answer took, in microseconds."},
+        "version": {
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "maximum": MAX_VERSION,
+            "description": "The champion where left out.",
         },
-        "version": {"type": "integer", "minimum": 1, "description": "The champion where left out."},
     }
     return _object(_columns(signature) | extra, ["rows", "predictions"])
 
 
 def _labels_schema(signature: Signature) -> Schema:
-    properties = {"id": _ID, "key": _KEY, "label": _label_schema(signature.target), "observed_at": _TIME}
-    label = _object(properties, ["label"]) | {"oneOf": [{"required": ["id"]}, {"required": ["key"]}]}
+    label = _object({"label": _label_schema(signature.target), "observed_at": _or_null(_TIME)}, ["label"])
+    label["properties"] |= {"id": _or_null(_ID), "key": _or_null(_KEY)}
+    label["oneOf"] = [{"required": [own], "properties": {own: {"not": {"type": "null"}}}} for own in ("id", "key")]
     return _object({"labels": {"type": "array", "minItems": 1, "items": label}}, ["labels"])
 
 
@@ -254,6 +310,7 @@ def _predictions(signature: Signature) -> Schema:
     share = {"type": "number", "minimum": 0, "maximum": 1}
     row = {"id": _ID, "prediction": _label_schema(signature.target), "score": share}
     row["scores"] = {"type": "array", "items": share, "description": "Of each class, in the order of the target's."}
+    row["version"] = {"type": "integer", "description": "Where two versions share the request: which answered the row."}
     return {
         "type": "object",
         "required": ["model", "version", "predictions"],

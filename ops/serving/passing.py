@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
@@ -19,13 +20,14 @@ BENTO_PREDICT = "/bentoml/predict"
 class Call:
     """A request on its way through the gate. What is found out about it is added as it goes.
 
-    began : by the clock of `perf_counter`. key : whose it is, where keys are required. model : as its path names it,
-    or the only one. rows, version : of the answer.
+    began : by the clock of `perf_counter`. headers : as they came, names in small letters. key : whose it is, where keys
+    are required. model : as its path names it, or the only one. rows, version : of the answer.
     """
 
     request_id: str
     began: float
     method: str
+    headers: Sequence[exchange.Header] = ()
     key: KeyRow | None = None
     model: str = ""
     body: bytes = b""
