@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pilothouse.app import formats, markup, questions, ranges, render, session, widgets
+from pilothouse.app import formats, markup, packing, questions, ranges, render, session, trial_words, trials, widgets
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import performance, releases
+from pilothouse.app.panels import trials as panels
 from pilothouse.app.panels.charts import STEPS
 from pilothouse.data.state.catalog import VersionRow
+from pilothouse.ops.releases.proof import Proof
 
 _KEPT = "The reason is kept in the audit trail."
 
@@ -107,6 +109,7 @@ def challenger_card(face: ModelFace, version: VersionRow) -> None:
         label = f"Promote version {version.version}"
         if st.button(label, type=kind, icon=":material/rocket_launch:", key=f"promote-{version.version}"):
             promote_dialog(face, version, face.epoch)
+        trials.buttons(face, version)
 
 
 def no_challenger(face: ModelFace) -> None:
@@ -116,6 +119,16 @@ def no_challenger(face: ModelFace) -> None:
         widgets.visit("Retrain", "retrain", face.name, icon=":material/model_training:", key="no-challenger")
 
 
+def switch_proof(name: str, proof: Proof) -> None:
+    """What the switch did to the requests around it, as the log has it."""
+    left, right = st.columns([2, 3])
+    with left, st.container(border=True, height="stretch"):
+        st.html(panels.proof_phases(proof))
+        st.html(panels.proof_workers(proof, session.zone()))
+    with right:
+        render.show(panels.proof_panel(proof, name), key="switch-proof")
+
+
 @st.fragment(run_every=10)
 def since_switch(name: str) -> None:
     """The newest switch on real outcomes; comes alive as labels arrive."""
@@ -123,16 +136,16 @@ def since_switch(name: str) -> None:
     newest = face.deployments[0]
     if newest.previous is None:
         return
-    switched = face.switch_proof(newest.seq)
-    widgets.section(f"Since the switch to version {newest.version}", releases.proof_sentence(newest, switched))
+    proof = widgets.attempt(lambda: questions.proof(name, newest.seq))
+    widgets.section(f"Since the switch to version {newest.version}", trial_words.proof_sentence(proof) if proof else "")
+    if proof:
+        switch_proof(face.name, proof)
     window = questions.since(face, newest.at)
     if window is None:
         widgets.empty("No rows since the switch yet. Both versions are compared here on the first that come.")
         return
     left, right = st.columns([2, 3])
     with left, st.container(border=True, height="stretch"):
-        if switched:
-            st.html(releases.proof_table(newest, switched, session.zone()))
         compared = widgets.attempt(lambda: questions.compared(name, newest.previous or 0, newest.version, newest.seq))
         st.html(releases.live_comparison(compared, newest))
     with right:
@@ -148,6 +161,11 @@ def past(face: ModelFace) -> None:
             st.html(releases.history_table(face.deployments, session.zone()))
     else:
         widgets.empty("No version has been promoted yet.")
+    acts = face.trial_acts
+    if acts:
+        widgets.section("Every canary and shadow")
+        with st.container(border=True):
+            st.html(panels.trials_table(acts, session.zone()))
     widgets.section(
         "Audit", "Who did what. Each row is sealed to the one before it; `pilothouse audit verify` checks the chain."
     )
@@ -155,10 +173,25 @@ def past(face: ModelFace) -> None:
         st.html(releases.audit_table(face.audit(30), session.zone()))
 
 
+def take_along(face: ModelFace) -> None:
+    """The champion as a file that serves alone, made and offered on a click."""
+    words = "The champion with all that it needs in one file. `bentoml serve` runs it anywhere, with a log of its own."
+    widgets.section("Package", words)
+    if not st.button("Package the champion", icon=":material/package_2:", key="package"):
+        return
+    with st.status("Packaging …") as status:
+        made = widgets.attempt(lambda: packing.parcel(face, lambda step: status.update(label=f"Packaging: {step} …")))
+        status.update(label="Packaged" if made else "Not packaged", state="complete" if made else "error")
+    if made:
+        icon = ":material/download:"
+        st.download_button(f"Download {made.name}", made.content, made.name, icon=icon, on_click="ignore")
+
+
 def main() -> None:
     face = widgets.require_model()
     challengers = releases.challengers(face.versions, face.champion)
     answer(face, challengers)
+    trials.not_loaded(face)
     left, right = st.columns([2, 3])
     with left:
         champion_card(face)
@@ -169,8 +202,11 @@ def main() -> None:
         with st.expander(f"{more} more version{'s' if more > 1 else ''}"):
             for version in challengers[1:]:
                 challenger_card(face, version)
+    trials.on_trial(face.name)
     if face.deployments:
         since_switch(face.name)
+    if face.champion:
+        take_along(face)
     past(face)
 
 

@@ -21,7 +21,7 @@ from pilothouse.data.log.spool import EntryKind
 from pilothouse.data.log.tables import label_folder, prediction_folder
 from pilothouse.data.policies import LabelPolicy, Silence
 from pilothouse.data.settings import Settings
-from pilothouse.data.signature import Signature
+from pilothouse.data.signature import Signature, Task
 from pilothouse.data.sql.duck import listed, quoted, statement
 from pilothouse.data.sql.labels import label_matches, winning_labels
 from pilothouse.data.windows import Clock, Window, as_utc, utc_now
@@ -29,6 +29,9 @@ from pilothouse.data.workspace import Workspace
 
 _EVENTS_BACK, _EVENTS_AHEAD = timedelta(days=7), timedelta(days=1)
 _SHARE_AT_MOST = 10_000
+_NONE = "NULL::DOUBLE"
+LEVEL = {Task.BINARY: "score", Task.REGRESSION: "prediction", Task.MULTICLASS: _NONE}
+"""The column in which two answers differ by more or less; classes do not."""
 
 
 class PredictionLog:
@@ -136,13 +139,45 @@ class PredictionLog:
         logged : when they were logged. Rows whose event lies further back than a week before that are left out. share : 0 to 1.
         """
         log = self._predictions()
-        near = Window(logged.start - _EVENTS_BACK, logged.end + _EVENTS_AHEAD)
+        near = _events_near(logged)
         values = {"start": logged.start, "end": logged.end, "version": version, "millionths": round(share * 1e6)}
         with Query(log) as query:
             sql = statement("share").format(
                 columns=listed(self._checked(columns)), log=query.relation("predictions", log, near)
             )
             return query.ask(sql, values | {"roles": [role.value for role in TRAFFIC], "limit": _SHARE_AT_MOST})
+
+    def answers(self, logged: Window) -> pl.DataFrame:
+        """Of each version and role of TRAFFIC: rows, errors, mean, positive, p50_ms, p99_ms.
+
+        logged : when; rows whose event lies further back than a week before that are left out. mean : of the score, or
+        of a regression's predictions. positive : share of predictions of the positive class. Null where there is none.
+        """
+        binary, level = self.signature.task is Task.BINARY, LEVEL[self.signature.task]
+        positive = "(prediction = $positive)::INTEGER" if binary else _NONE
+        values = {"positive": self.signature.target.positive} if binary else {}
+        return self._logged("answers", logged, values, level=level, positive=positive)
+
+    def requests(self, logged: Window) -> pl.DataFrame:
+        """Requests answered in `logged`: spool, version, logged_at, latency_us, rows, failed; oldest first.
+
+        Rows whose event lies further back than a week before that are left out.
+        """
+        return self._logged("requests", logged, {})
+
+    def pairs(self, logged: Window, version: int) -> dict[str, Any]:
+        """The shadow `version` against the answers to the same rows: rows, agreement, difference, distance.
+
+        logged : when the shadow's were. agreement : share of equal predictions. difference, distance : mean of its score
+        (a regression's prediction) minus the answer's, and mean of the size of that. None without rows.
+        """
+        log, near, level = self._predictions(), _events_near(logged), LEVEL[self.signature.task]
+        difference = _NONE if level == _NONE else f"said.{level} - given.{level}"
+        values = {"start": logged.start, "end": logged.end, "version": version, "shadow": Role.SHADOW.value}
+        with Query(log) as query:
+            relation = query.relation("predictions", log, near)
+            sql = statement("pairs").format(said=relation, given=relation, difference=difference)
+            return query.ask(sql, values | {"answering": [role.value for role in TRAFFIC]}).row(0, named=True)
 
     def label_facts(self, window: Window) -> dict[str, int]:
         """Of the labels recorded in `window`: told, unknown, late, conflicting, corrected; see label_facts.sql."""
@@ -174,6 +209,14 @@ class PredictionLog:
         """Rows that were acknowledged but cannot be read; their bytes are kept in the spools."""
         with pending(self._workspace.spool) as spools:
             return sum(spool.rows_set_aside(self.model) for spool in spools)
+
+    def _logged(self, question: str, logged: Window, values: Mapping[str, Any], **parts: str) -> pl.DataFrame:
+        """The answer to a statement over the rows of TRAFFIC that were logged in a span."""
+        log = self._predictions()
+        span = {"start": logged.start, "end": logged.end, "roles": [role.value for role in TRAFFIC]}
+        with Query(log) as query:
+            sql = statement(question).format(log=query.relation("predictions", log, _events_near(logged)), **parts)
+            return query.ask(sql, span | dict(values))
 
     def _predictions(self) -> Snapshot:
         return take_snapshot(
@@ -221,6 +264,10 @@ class PredictionLog:
         return frame.with_columns(
             pl.when(silent).then(value).otherwise(pl.col(name)).alias(name) for name, value in told.items()
         )
+
+
+def _events_near(logged: Window) -> Window:
+    return Window(logged.start - _EVENTS_BACK, logged.end + _EVENTS_AHEAD)
 
 
 def _scope(window: Window | None, versions: Collection[int] | None, roles: Iterable[Role]) -> dict[str, Any]:

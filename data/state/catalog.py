@@ -54,11 +54,38 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """A team's own code that a version needs, as an archive of modules in the store.
+
+    sha256 : of the archive. name : of the file that was handed over. entry : `module:object` where the model itself is
+    in the code. data : SHA-256 of the archive of the folder that this object loads from.
+    """
+
+    sha256: str
+    name: str
+    entry: str | None = None
+    data: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What the original said to reference rows when the version was registered, to be compared with in a preflight.
+
+    sha256 : of the file that holds it. profile_id : of the reference whose rows they are. rows : how many.
+    """
+
+    sha256: str
+    profile_id: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRow:
     """One version of a model. `scorecard`: what it showed against the champion of its day, as the gate read it.
 
     artifact_sha256 : None for a version that is served elsewhere and only watched here.
     runtime : what the artifact is. conversion : None for a version that nobody has tried to convert.
+    code : None for a version that needs none but what is installed. recorded : None where nothing was.
     """
 
     model: str
@@ -77,6 +104,8 @@ class VersionRow:
     created_at: datetime
     created_by: str
     conversion: Conversion | None = None
+    code: Code | None = None
+    recorded: Recorded | None = None
 
     @property
     def onnx_sha256(self) -> str | None:
@@ -158,6 +187,14 @@ def add_version(conn: Connection, version: VersionRow) -> None:
     }
     del values["trained"]
     conn.execute(insert(tables.versions).values(**values))
+
+
+def set_examined(conn: Connection, version: VersionRow) -> None:
+    """Write what was found out about `version` after it was registered: its conversion, and what was recorded."""
+    t = tables.versions
+    found = {name: msgspec.to_builtins(getattr(version, name)) for name in ("conversion", "recorded")}
+    same = (t.c.model == version.model) & (t.c.version == version.version)
+    conn.execute(update(t).where(same).values(**found))
 
 
 def get_version(conn: Connection, model: str, version: int) -> VersionRow:

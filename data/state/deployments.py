@@ -8,15 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from pilothouse.data.errors import NoChampion, StaleDecision
-from pilothouse.data.state import audit, tables
+from pilothouse.data.errors import NoChampion
+from pilothouse.data.state import audit, epochs, tables, trials
 
 _t = tables.deployments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One change of champion. `seq` counts over all models; a model's newest `seq` is its epoch.
+    """One change of champion. `seq` counts over all models, together with canaries and shadows: see `epochs`.
 
     `clicked_at`: when the person asked; `at`: the flip, from which on the new version is the champion.
     """
@@ -72,10 +72,6 @@ def all_current(conn: Connection) -> dict[str, Deployment]:
     return {row.model: _deployment(row) for row in conn.execute(select(_t).where(_t.c.seq.in_(newest)))}
 
 
-def newest_seq(conn: Connection) -> int:
-    return conn.execute(select(func.max(_t.c.seq))).scalar() or 0
-
-
 def append(
     conn: Connection,
     *,
@@ -90,14 +86,14 @@ def append(
 ) -> Deployment:
     """Make `version` the champion, with its audit row, if the model still stands at `expected_epoch`.
 
-    expected_epoch : `seq` of the deployment on which the decision was made; 0 for none.
+    A canary ends with it, and a shadow of the same version. expected_epoch : that on which the decision was made.
     Raises StaleDecision when somebody else was faster; nothing is written then.
     """
     before = current(conn, model)
-    epoch = before.seq if before else 0
-    if epoch != expected_epoch:
-        raise StaleDecision(model, expected_epoch, epoch, before.version if before else None)
-    previous, seq = (before.version if before else None), newest_seq(conn) + 1
+    previous = before.version if before else None
+    epochs.check_epoch(conn, model, expected_epoch, previous)
+    trials.end_overtaken(conn, model, version, act=act, actor=actor, at=at)
+    seq = epochs.newest_seq(conn) + 1
     details = {"version": version, "previous": previous, "reason": reason, "epoch": seq}
     written = audit.append(conn, actor=actor, act=act, target=model, details=details, at=at)
     row = Deployment(

@@ -52,11 +52,12 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """When a worker began to answer with a deployment's version."""
+    """When a worker was ready to answer with a deployment's version. `spool`: the place in the log where it writes."""
 
     deployment_seq: int
     process_id: str
     at: datetime
+    spool: str | None
 
 
 def beat(conn: Connection, process: ProcessRow) -> None:
@@ -104,11 +105,11 @@ def acknowledgements(conn: Connection, seq: int) -> list[Acknowledgement]:
     return [Acknowledgement(**row._asdict()) for row in conn.execute(select(_ack).where(_ack.c.seq == seq))]
 
 
-def record_switch(conn: Connection, deployment_seq: int, process_id: str, at: datetime) -> None:
-    """Note when the process began to answer with the deployment's version; the first note stands."""
-    key = (_switch.c.deployment_seq == deployment_seq) & (_switch.c.process_id == process_id)
+def record_switch(conn: Connection, switch: Switch) -> None:
+    """Note when the process was ready to answer with the deployment's version; the first note stands."""
+    key = (_switch.c.deployment_seq == switch.deployment_seq) & (_switch.c.process_id == switch.process_id)
     if conn.execute(select(_switch).where(key)).first() is None:
-        conn.execute(insert(_switch).values(deployment_seq=deployment_seq, process_id=process_id, at=at))
+        conn.execute(insert(_switch).values({c.name: getattr(switch, c.name) for c in _switch.c}))
 
 
 def switches(conn: Connection, deployment_seq: int) -> list[Switch]:

@@ -98,9 +98,16 @@ def request(
     steps: Sequence[str],
     actor: str,
     at: datetime,
+    alone: bool = True,
 ) -> tuple[Run, bool]:
-    """Ask for a run, with its steps waiting; True if it is new. While one is active for the model, that one is given."""
-    active = conn.execute(select(_r.c.id).where(_r.c.model == model, _r.c.state.in_(ACTIVE))).scalar()
+    """Ask for a run, with its steps waiting; True if it is new.
+
+    alone : while one of its kind is active for the model, that one is given; as is the one that has this id already.
+    """
+    if conn.execute(select(_r.c.id).where(_r.c.id == run_id)).scalar() is not None:
+        return get(conn, run_id), False
+    same = (_r.c.model == model) & (_r.c.kind == kind) & _r.c.state.in_(ACTIVE)
+    active = conn.execute(select(_r.c.id).where(same)).scalar() if alone else None
     if active is not None:
         return get(conn, active), False
     conn.execute(
@@ -125,7 +132,11 @@ def get(conn: Connection, run_id: str) -> Run:
 
 
 def list_runs(
-    conn: Connection, model: str | None = None, limit: int = 50, states: frozenset[RunState] | None = None
+    conn: Connection,
+    model: str | None = None,
+    limit: int = 50,
+    states: frozenset[RunState] | None = None,
+    kind: str | None = None,
 ) -> list[Run]:
     """Newest first."""
     query = select(_r).order_by(_r.c.requested_at.desc()).limit(limit)
@@ -133,6 +144,8 @@ def list_runs(
         query = query.where(_r.c.model == model)
     if states is not None:
         query = query.where(_r.c.state.in_(states))
+    if kind is not None:
+        query = query.where(_r.c.kind == kind)
     return [msgspec.convert(plain_row(row), Run) for row in conn.execute(query)]
 
 

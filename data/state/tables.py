@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -88,6 +89,8 @@ versions = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", String(200), nullable=False),
     Column("conversion", JSON),
+    Column("code", JSON),
+    Column("recorded", JSON),
 )
 
 live_checks = Table(
@@ -132,6 +135,25 @@ deployments = Table(
     ForeignKeyConstraint(["model", "version"], ["versions.model", "versions.version"]),
 )
 
+trials = Table(
+    "trials",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("model", String(63), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("act", String(16), nullable=False),
+    Column("basis_points", Integer, nullable=False),
+    Column("salt", String(32), nullable=False),
+    Column("began_at", UtcTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("clicked_at", UtcTime, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("audit_seq", Integer, ForeignKey("audit.seq"), nullable=False),
+    ForeignKeyConstraint(["model", "version"], ["versions.model", "versions.version"]),
+)
+
 runs = Table(
     "runs",
     metadata,
@@ -150,13 +172,13 @@ runs = Table(
     Column("version", Integer),
     Column("worker", String(100)),
 )
-# At most one active run a model, whoever asks and however often: the index says it, not a check beforehand.
+# At most one active retraining a model, whoever asks and however often: the index says it, not a check beforehand.
 ACTIVE_RUN = Index(
     "uq_runs_active",
     runs.c.model,
     unique=True,
-    sqlite_where=text("state IN ('queued', 'running', 'cancelling')"),
-    postgresql_where=text("state IN ('queued', 'running', 'cancelling')"),
+    sqlite_where=text("kind = 'retrain' AND state IN ('queued', 'running', 'cancelling')"),
+    postgresql_where=text("kind = 'retrain' AND state IN ('queued', 'running', 'cancelling')"),
 )
 
 steps = Table(
@@ -230,6 +252,7 @@ switches = Table(
     Column("deployment_seq", Integer, ForeignKey("deployments.seq"), primary_key=True),
     Column("process_id", String(100), primary_key=True),
     Column("at", UtcTime, nullable=False),
+    Column("spool", String(36)),
 )
 
 keys = Table(
@@ -243,4 +266,32 @@ keys = Table(
     Column("created_by", String(200), nullable=False),
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
+)
+
+forwarded = Table(
+    "forwarded",
+    metadata,
+    Column("spool", String(36), primary_key=True),
+    Column("model", String(63), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("kept", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("model", String(63), ForeignKey("models.name"), nullable=False, index=True),
+    Column("arguments", JSON, nullable=False),
+    Column("every_s", Integer, nullable=False),
+    Column("next_at", UtcTime, nullable=False),
+    Column("missed", Integer, nullable=False),
+    Column("last_run_id", String(36)),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", String(200), nullable=False),
 )

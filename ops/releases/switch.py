@@ -8,19 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pilothouse.data.epoch import publish_epoch
-from pilothouse.data.errors import AlreadyChampion, NothingToRollBack, WorkersNotReady
-from pilothouse.data.state import catalog, deployments, processes
+from pilothouse.data.errors import AlreadyChampion, NothingToRollBack
+from pilothouse.data.state import catalog, deployments, epochs, processes
 from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.actors import Actor, Right, require
-
-PREPARE_WITHIN = timedelta(seconds=20)
-_LOOK_EVERY_S = 0.02
+from pilothouse.ops.releases.preparing import Preparing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +96,12 @@ class Releases:
         clicked_at = self.clock()
         with self.state.read() as conn:
             asked = catalog.get_version(conn, model, version)
-            before = deployments.current(conn, model)
+            before, seen = deployments.current(conn, model), epochs.epoch_of(conn, model)
         if before and before.version == version:
             raise AlreadyChampion(model, version)
-        epoch = expected_epoch if expected_epoch is not None else before.seq if before else 0
+        epoch = seen if expected_epoch is None else expected_epoch
         if asked.artifact_sha256 is not None:
-            self._prepare(model, version)
+            Preparing(self.state, self.clock, self.sleep).prepare(model, version)
         with self.state.write() as conn:
             written = deployments.append(
                 conn, model=model, version=version, expected_epoch=epoch, act=act, actor=actor.name,
@@ -111,29 +109,6 @@ class Releases:
             )  # fmt: skip
         publish_epoch(self.workspace.epoch_file, written.seq)
         return written
-
-    def _prepare(self, model: str, version: int) -> None:
-        """Have every live service worker load and warm the version; returns once all have said so."""
-        if not self._workers():
-            return
-        with self.state.write() as conn:
-            asked = processes.request_preparation(conn, model, version, self.clock())
-        deadline = self.clock() + PREPARE_WITHIN
-        while True:
-            with self.state.read() as conn:
-                answers = {a.process_id: a for a in processes.acknowledgements(conn, asked.seq)}
-            live = self._workers()
-            failed = [a.detail for a in answers.values() if not a.ok]
-            ready = sum(process in answers and answers[process].ok for process in live)
-            if failed or self.clock() > deadline:
-                raise WorkersNotReady(model, version, ready, len(live), failed)
-            if ready == len(live):
-                return
-            self.sleep(_LOOK_EVERY_S)
-
-    def _workers(self) -> list[str]:
-        with self.state.read() as conn:
-            return [process.id for process in processes.live(conn, "service", self.clock())]
 
 
 def champion_version(state: State, model: str) -> int:

@@ -37,6 +37,7 @@ class Loader:
 
     followed : told after every step which deployments this process has switched to since the one before.
     looked : called after every look, twenty times a second.
+    place : names the place in the log where this process writes; None before it has one.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class Loader:
         clock: Clock,
         followed: Callable[[list[Switched]], None],
         looked: Callable[[], None],
+        place: Callable[[], str | None],
     ) -> None:
         self._models, self._state, self._process_id, self._clock = models, state, process_id, clock
-        self._lock_file, self._followed, self._looked = lock_file, followed, looked
+        self._lock_file, self._followed, self._looked, self._place = lock_file, followed, looked, place
         self._watch = Watch(state)
         self._due = True
         self._answered = 0
@@ -59,8 +61,16 @@ class Loader:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
 
+    @property
+    def failed(self) -> dict[str, dict[str, str]]:
+        """What stands against the versions that this process could not load, by model and version."""
+        found: dict[str, dict[str, str]] = {}
+        for (model, version), fault in tuple(self._failed.items()):
+            found.setdefault(model, {})[str(version)] = fault
+        return found
+
     def start(self) -> None:
-        """Load every champion, then go on in the background."""
+        """Load every champion and every version on trial, then go on in the background."""
         for row in self._models.sync():
             self._try_load(row)
         self._followed([])
@@ -73,7 +83,7 @@ class Loader:
         self._watch.close()
 
     def _run(self) -> None:
-        _step_back()
+        step_back()
         while not self._stop.wait(LOOK_EVERY_S):
             try:
                 self._look()
@@ -138,7 +148,11 @@ class Loader:
         try:
             with self._state.write() as conn:
                 for switch in switched:
-                    processes.record_switch(conn, switch.deployment_seq, self._process_id, switch.at)
+                    noted = processes.Switch(
+                        deployment_seq=switch.deployment_seq, process_id=self._process_id, at=switch.at,
+                        spool=self._place(),
+                    )  # fmt: skip
+                    processes.record_switch(conn, noted)
         except (PilothouseError, SQLAlchemyError):
             self._models.give_back(switched)
             raise
@@ -152,7 +166,7 @@ def _one_at_a_time(lock_file: Path) -> Iterator[None]:
         yield
 
 
-def _step_back() -> None:
+def step_back() -> None:
     """Let requests go first: this thread gets the lowest priority, where threads have one of their own."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from time import perf_counter
+
+from sqlalchemy import Connection
 
 from pilothouse.data.epoch import EpochView
 from pilothouse.data.errors import BadArtifact, ModelNotLoaded, NoChampion, NotFound, NotServedHere, UnknownModel
 from pilothouse.data.log.door import Door
-from pilothouse.data.rollups.profile import profile_before
-from pilothouse.data.signature import Feature, Kind, Signature, Value
-from pilothouse.data.state import catalog, deployments
+from pilothouse.data.signature import Feature, Signature, Value
+from pilothouse.data.state import catalog, deployments, epochs, trials
 from pilothouse.data.state.catalog import ModelRow, VersionRow
 from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.state.store import State
+from pilothouse.data.state.trials import Trial, TrialKind
 from pilothouse.data.store import Store
 from pilothouse.data.windows import Clock
 from pilothouse.data.workspace import Workspace
+from pilothouse.ops.releases.assignment import Assignment
 from pilothouse.ops.scoring import Scored, Scorer, load_scorer
 from pilothouse.ops.serving.bodies import Bodies, Row
+from pilothouse.ops.serving.examples import reference_example
 
-KEPT_WARM = 4
-"""Versions of a model held in memory: the champion and the last three others."""
+KEPT_WARM = 3
+"""Versions of a model held in memory besides those that answer or are on trial: the last three."""
 QUICK_S = 0.000_25
 """Below this a row is scored on the event loop, which nothing may hold up for longer than a few milliseconds."""
 _WARM_UP_CALLS = 5
 _SHOWN_OF_A_NAME = 80
-
-_log = logging.getLogger("pilothouse.service")
-
 
 Features = tuple[Feature, ...]
 
@@ -67,13 +65,53 @@ class LiveModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """The version that answers those whom `assignment` holds."""
+
+    live: LiveModel
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What this process has loaded of a model's trials. shadows : are asked about all rows, and answer nobody."""
+
+    canary: Canary | None
+    shadows: tuple[LiveModel, ...]
+
+    @property
+    def all(self) -> tuple[LiveModel, ...]:
+        return self.shadows if self.canary is None else (self.canary.live, *self.shadows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the state store says of all models at one moment. seq : its newest number; a lower one is an older picture."""
+
+    seq: int = -1
+    due: Mapping[str, Deployment] = field(default_factory=dict)
+    trials: Mapping[str, list[Trial]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, conn: Connection) -> Standing:
+        return cls(
+            seq=epochs.newest_seq(conn), due=deployments.all_current(conn), trials=trials.all_running(conn)
+        )  # fmt: skip
+
+    def versions(self) -> Iterator[tuple[str, int]]:
+        """Every version that answers or is on trial, champions first."""
+        yield from ((name, deployed.version) for name, deployed in self.due.items())
+        yield from ((name, trial.version) for name, running in self.trials.items() for trial in running)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """A registered model as this process stands to it.
 
     champion : the version that answers here; None when the model has none, or it could not be loaded.
     due : the deployment in force, which `champion` follows as soon as it is loaded.
     watched : versions that have no artifact: they answer elsewhere, and are only logged here.
-    forms : by the features that versions of the model take.
+    forms : by the features that versions of the model take. beside : None unless a trial runs and is loaded here.
     """
 
     model: ModelRow
@@ -81,6 +119,7 @@ class Served:
     champion: LiveModel | None = None
     due: Deployment | None = None
     watched: frozenset[int] = frozenset()
+    beside: Beside | None = None
 
     @property
     def name(self) -> str:
@@ -143,14 +182,15 @@ class Models:
         self._epoch = EpochView(workspace.epoch_file)
         self._epoch_seen = -1
         self._served: Mapping[str, Served] = {}
+        self._standing = Standing()
         self._warm: Mapping[tuple[str, int], LiveModel] = {}
         self._switched: list[Switched] = []
         self._swap = threading.Lock()
 
     @property
     def epoch(self) -> int:
-        """The newest deployment that this process knows of."""
-        return max((s.due.seq for s in self._served.values() if s.due), default=0)
+        """The newest change of who answers that this process knows of."""
+        return max(self._standing.seq, 0)
 
     @property
     def all(self) -> Mapping[str, Served]:
@@ -186,22 +226,20 @@ class Models:
             return
         self._epoch_seen = epoch
         with self._state.read() as conn:
-            current = deployments.all_current(conn)
-        self._adopt(current)
+            standing = Standing.read(conn)
+        self._adopt(standing)
 
     def sync(self) -> list[VersionRow]:
-        """Follow the state store: new models and deployments. Returns the champions that have yet to be loaded."""
+        """Follow the state store: new models, deployments, trials. Returns the versions that have yet to be loaded."""
         with self._state.read() as conn:
             models = catalog.list_models(conn)
-            current = deployments.all_current(conn)
+            standing = Standing.read(conn)
             rows = [
-                catalog.get_version(conn, d.model, d.version)
-                for d in current.values()
-                if not self.is_warm(d.model, d.version)
+                catalog.get_version(conn, *key) for key in dict.fromkeys(standing.versions()) if not self.is_warm(*key)
             ]
         self._add(models)
         self._mark_watched([row for row in rows if row.artifact_sha256 is None])
-        self._adopt(current)
+        self._adopt(standing)
         return [row for row in rows if row.artifact_sha256 is not None]
 
     def is_warm(self, model: str, version: int) -> bool:
@@ -224,7 +262,7 @@ class Models:
             example = tuple(form.example[name] for name in row.signature.names)
             fastest = min(_seconds(live, example) for _ in range(_WARM_UP_CALLS))
             self._keep_warm(replace(live, quick=fastest < QUICK_S))
-        self._adopt({name: s.due for name, s in self._served.items() if s.due})
+        self._adopt(self._standing)
 
     def _form(self, row: VersionRow) -> Form:
         """Requests are checked against features that the model is known to take, so every version must take such."""
@@ -281,33 +319,52 @@ class Models:
                 served = self._served[row.model]
                 self._served = {**self._served, row.model: replace(served, watched=served.watched | {row.version})}
 
-    def _adopt(self, current: Mapping[str, Deployment]) -> None:
-        """Swap every model whose deployment has moved on and whose new champion is loaded; others keep answering."""
+    def _adopt(self, standing: Standing) -> None:
+        """Swap every model that has moved on and whose new versions are loaded; others keep answering."""
         with self._swap:
+            if standing.seq < self._standing.seq:
+                return
+            self._standing = standing
             swapped = {
-                name: self._followed(self._served[name], due) for name, due in current.items() if name in self._served
+                name: self._followed(self._served[name], due, standing.trials.get(name, ()))
+                for name, due in standing.due.items()
+                if name in self._served
             }
             if any(swapped[name] is not self._served[name] for name in swapped):
                 self._served = {**self._served, **swapped}
 
-    def _followed(self, served: Served, due: Deployment) -> Served:
-        if served.due and served.due.seq > due.seq:
-            return served
+    def _followed(self, served: Served, due: Deployment, running: Sequence[Trial]) -> Served:
         loaded = self._warm.get((served.name, due.version))
-        if served.due == due and loaded is served.champion:
+        champion = loaded or served.champion
+        beside = self._beside(served.name, champion, running)
+        if (served.due, served.champion, served.beside) == (due, champion, beside):
             return served
-        if loaded and served.champion:
+        moved = served.due != due or loaded is not served.champion
+        if loaded and served.champion and moved:
             self._switched.append(Switched(due.seq, self._clock()))
-        return replace(served, champion=loaded or served.champion, due=due)
+        return replace(served, champion=champion, due=due, beside=beside)
+
+    def _beside(self, name: str, champion: LiveModel | None, running: Sequence[Trial]) -> Beside | None:
+        """The trials that are loaded and read rows as `champion` does."""
+        loaded = [(trial, self._warm.get((name, trial.version))) for trial in running]
+        fit = [(trial, live) for trial, live in loaded if live and champion and live.form is champion.form]
+        canaries = [
+            Canary(live=live, assignment=Assignment(salt=trial.salt, basis_points=trial.basis_points))
+            for trial, live in fit
+            if trial.kind is TrialKind.CANARY
+        ]
+        shadows = tuple(live for trial, live in fit if trial.kind is TrialKind.SHADOW)
+        return Beside(canary=canaries[0] if canaries else None, shadows=shadows) if fit else None
 
     def _keep_warm(self, live: LiveModel) -> None:
-        """Keep `live`; of the model's other versions let go of the one used longest ago, never of the champion."""
+        """Keep `live`; of the model's others let go of those used longest ago, never of one that answers or is tried."""
         with self._swap:
-            champion = self._served[live.name].champion
-            order = [*self._warm.values(), *([champion] if champion else []), live]
-            warm = {(kept.name, kept.version): kept for kept in _by_last_use(order)}
+            served = self._served[live.name]
+            beside = served.beside.all if served.beside else ()
+            needed = [*beside, *([served.champion] if served.champion else [])]
+            warm = {(kept.name, kept.version): kept for kept in _by_last_use([*self._warm.values(), *needed, live])}
             mine = [key for key in warm if key[0] == live.name]
-            for key in mine[:-KEPT_WARM]:
+            for key in mine[: -(len(needed) + KEPT_WARM)]:
                 del warm[key]
             self._warm = warm
 
@@ -322,32 +379,3 @@ def _by_last_use(order: list[LiveModel]) -> list[LiveModel]:
     """Each model once, where it stands last in `order`."""
     last = {(live.name, live.version): position for position, live in enumerate(order)}
     return [order[position] for position in sorted(last.values())]
-
-
-def reference_example(folder: Path, signature: Signature) -> dict[str, Value]:
-    """A row that the model has seen the like of: the reference's own example, else one made from the signature.
-
-    Versions that take their features otherwise have theirs in the folders of the profiles before.
-    """
-    file, before = folder / "example.json", profile_before(folder)
-    if file.is_file():
-        kept = json.loads(file.read_text())
-        if all(f.name in kept and _is_like(kept[f.name], f) for f in signature.features):
-            return {name: kept[name] for name in signature.names}
-    if before is not None:
-        return reference_example(folder.parent / before, signature)
-    if file.is_file():
-        _log.warning("%s lacks features; an example was made from the signature", file.name)
-    return {f.name: _made_up(f) for f in signature.features}
-
-
-def _is_like(value: object, feature: Feature) -> bool:
-    """Whether a value of the example is of the feature's kind, or missing."""
-    if feature.numeric:
-        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-    return value is None or isinstance(value, bool if feature.kind is Kind.BOOLEAN else str)
-
-
-def _made_up(feature: Feature) -> Value:
-    values: dict[Kind, Value] = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOLEAN: False, Kind.CATEGORY: "a"}
-    return values[feature.kind]

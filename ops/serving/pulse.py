@@ -7,7 +7,9 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,7 +18,6 @@ from pilothouse.data.state import processes
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock
-from pilothouse.ops.serving.models import Models
 
 BEAT_EVERY_S = 2.0
 
@@ -24,10 +25,10 @@ _log = logging.getLogger("pilothouse.service")
 
 
 class Pulse:
-    """Says every two seconds that this process is alive, and what it serves."""
+    """Says every two seconds that this process is alive, and what it serves. details : what it has to say of itself."""
 
-    def __init__(self, state: State, models: Models, process: ProcessRow, clock: Clock) -> None:
-        self._state, self._models, self._process, self._clock = state, models, process, clock
+    def __init__(self, state: State, process: ProcessRow, clock: Clock, details: Callable[[], dict[str, Any]]) -> None:
+        self._state, self._process, self._clock, self._details = state, process, clock, details
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
@@ -56,9 +57,9 @@ class Pulse:
             _end_when_orphaned()
 
     def _beat(self) -> None:
-        details = {"models": self._models.versions(), "epoch": self._models.epoch}
+        said = replace(self._process, beat_at=self._clock(), details=self._details())
         with self._state.write() as conn:
-            processes.beat(conn, replace(self._process, beat_at=self._clock(), details=details))
+            processes.beat(conn, said)
 
 
 def _end_when_orphaned() -> None:

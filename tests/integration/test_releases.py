@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DatabaseError
 from tests.support.small import MODEL, make_small
 
 from pilothouse.data.epoch import EpochView
@@ -19,7 +20,7 @@ from pilothouse.data.errors import (
     UnknownVersion,
     WorkersNotReady,
 )
-from pilothouse.data.state import deployments, processes
+from pilothouse.data.state import deployments, processes, tables
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.windows import utc_now
 from pilothouse.ops import artifacts
@@ -94,6 +95,23 @@ def test_a_roll_back_skips_what_was_rolled_back_before(house: House) -> None:
     assert handle.rollback_target() is None
     assert handle.promote(3, reason="mended").version == 3
     assert handle.rollback_target() == 1
+
+
+def test_a_promotion_ends_the_canary_in_its_own_transaction_and_no_act_can_be_changed(house: House) -> None:
+    handle = house[MODEL]
+    handle.canary(2, share="1%", reason="try it")
+    handle.shadow(3, reason="look at it")
+    seen = handle.epoch
+    written = handle.promote(3, reason="better", expected_epoch=seen)
+    assert handle.trials == ()
+    assert handle.epoch == written.seq == seen + 3
+    assert [(str(t.kind), str(t.act), t.reason) for t in handle.trial_acts[:2]] == [
+        ("shadow", "end", "version 3 was promoted"), ("canary", "end", "version 3 was promoted")
+    ]  # fmt: skip
+    assert acts(house)[:3] == ["promote", "shadow end", "canary end"]
+    assert house.verify_audit() is None
+    with pytest.raises(DatabaseError, match="trials is append-only"), house.state.write() as conn:
+        conn.execute(tables.trials.update().values(reason="another"))
 
 
 def test_a_viewer_is_refused_and_the_attempt_is_kept(house: House) -> None:
