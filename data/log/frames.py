@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -23,6 +24,7 @@ BLOCK_ROWS = 50_000
 _BLOCKS_UNDER_WAY = 2
 """One that is being written and one that waits: a frame may be larger than what may wait at all."""
 _LATENCY = "latency_us"
+_SEALERS = ("spool", "day")
 
 
 def append_frame(
@@ -105,6 +107,27 @@ def typed_predictions(
     return _typed(_with_defaults(renamed.with_columns(*ids), defaults), prediction_schema(signature))
 
 
+def answered_table(
+    signature: Signature, columns: Mapping[str, pa.Array], constants: Mapping[str, Any], rows: int, *, now: datetime
+) -> pa.Table:
+    """Rows of the prediction table, without the columns that only a sealer knows, for which nothing is left to check.
+
+    columns, constants : by the table's own names; a constant is the same in every row, and what is left out is null. They
+    have their types, or ones that convert without loss. The rows are champion's answers of `now` unless they say otherwise.
+    """
+    known = {"logged_at": now, "at": now, "role": Role.CHAMPION.value, "status": Status.OK.value, **constants}
+    fields = [field for field in prediction_schema(signature) if field.name not in _SEALERS]
+
+    def filled(field: pa.Field) -> pa.Array:
+        if field.name in columns:
+            given = columns[field.name]
+            return given if given.type == field.type else given.cast(field.type)
+        value = known.get(field.name)
+        return pa.nulls(rows, field.type) if value is None else pa.repeat(pa.scalar(value, field.type), rows)
+
+    return pa.table([filled(field) for field in fields], schema=pa.schema(fields))
+
+
 def typed_labels(
     frame: pl.DataFrame, model: str, signature: Signature, *, source: str | None = None, clock: Clock = utc_now
 ) -> pa.Table:
@@ -164,7 +187,7 @@ def _with_defaults(frame: pl.DataFrame, defaults: dict[str, datetime | str | int
 
 def _typed(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
     """`frame` in the table's types and order, without the columns that the sealer adds. What it lacks becomes null."""
-    fields = [field for field in schema if field.name not in ("spool", "day")]
+    fields = [field for field in schema if field.name not in _SEALERS]
     kinds = frame.schema
     for field in fields:
         _check_type(kinds, field)
@@ -215,16 +238,21 @@ def _fits(dtype: pl.DataType, wanted: pa.DataType) -> bool:
 
 def _submit(spool: Spool, model: str, kind: EntryKind, table: pa.Table, caller_ids: bool) -> int:
     under_way: deque[Future[None]] = deque()
-    for block, body in _blocks(table):
+    for entry in entries_of(table, model, kind, caller_ids=caller_ids):
         if len(under_way) == _BLOCKS_UNDER_WAY:
             under_way.popleft().result()
-        entry = Entry(
-            model=model, kind=kind, format=Format.ARROW, caller_ids=caller_ids, rows=block.num_rows, body=body
-        )
         under_way.append(spool.submit(entry))
     for done in under_way:
         done.result()
     return int(table.num_rows)
+
+
+def entries_of(table: pa.Table, model: str, kind: EntryKind, *, caller_ids: bool) -> Iterator[Entry]:
+    """The rows of `table`, typed as above, as entries of a spool."""
+    for block, body in _blocks(table):
+        yield Entry(
+            model=model, kind=kind, format=Format.ARROW, caller_ids=caller_ids, rows=block.num_rows, body=body
+        )  # fmt: skip
 
 
 def _blocks(table: pa.Table) -> Iterator[tuple[pa.Table, bytes]]:

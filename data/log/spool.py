@@ -174,6 +174,13 @@ class Spool:
                 lock.close()
         raise LogUnavailable(f"all {_SLOTS} slots of {folder} are taken")
 
+    @property
+    def id(self) -> str:
+        """The name of this place, as the log's column `spool` has it. Reads it from the file."""
+        with closing(self._connect(self.path, self.durability)) as connection:
+            found: str = connection.execute(sql.ID).fetchone()[0]
+        return found
+
     def submit(self, entry: Entry) -> Future[None]:
         """Hand `entry` to the writer. The future resolves once it is committed (at once for `async`).
 

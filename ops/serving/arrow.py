@@ -1,48 +1,49 @@
-"""Predictions made elsewhere as an Arrow stream: turned into the JSON body that says the same, and checked as that is."""
+"""Bodies that are an Arrow stream: read with care, and turned into the JSON body that says the same, to be checked as that
+is."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pilothouse.data.errors import BadRows, Fault
 from pilothouse.data.signature import Signature
 from pilothouse.ops.serving.checks import MAX_TEXT
 
-# The JSON body's arrays, by the column that each comes from.
-_ARRAYS = {
-    "id": "ids", "at": "at", "entity_id": "entities", "keys": "keys", "prediction": "predictions", "score": "scores",
-    "latency_us": "latency_us",
-}  # fmt: skip
 _VERSION = "version"
+ASKED = {"id": "ids", "at": "at", "entity_id": "entities", "keys": "keys"}
+"""The arrays of a JSON body that asks for predictions, by the column that each comes from."""
+LOGGED = ASKED | {"prediction": "predictions", "score": "scores", "latency_us": "latency_us", _VERSION: _VERSION}
+"""Those of one that tells of predictions made elsewhere."""
 _BYTES_A_CHARACTER = 4
+UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, ArithmeticError, IndexError, struct.error)
+"""What reading bytes that are no stream raises."""
 # Fields of a message, a dictionary batch and a record batch, as Arrow's Message.fbs numbers them.
 _HEADER_TYPE, _HEADER, _DICTIONARY_DATA, _COMPRESSION = 1, 2, 1, 3
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
 
 
-def as_json(body: bytes, signature: Signature, max_rows: int) -> bytes:
-    """The body of `POST /models/{name}/log` in JSON that holds the rows of the Arrow IPC stream `body`.
+def as_json(body: bytes, signature: Signature, max_rows: int, arrays: Mapping[str, str] = LOGGED) -> bytes:
+    """The body of `POST /models/{name}/log` in JSON that holds the rows of the Arrow IPC stream `body`; with ASKED as
+    `arrays` that of `predict`.
 
     One column a feature, `prediction`, and those of `id`, `at`, `score`, `entity_id`, `keys` (a struct), `latency_us`,
     `version` (the same in every row) and the context columns that there are. NaN is a missing value.
     Raises BadRows for what is no uncompressed Arrow stream, for columns that have no place here, and for too many rows.
     """
-    import pyarrow as pa
-
-    unreadable = (pa.ArrowException, OSError, ValueError, TypeError, ArithmeticError, IndexError, struct.error)
     try:
-        return orjson.dumps(_body(_table(body, max_rows), signature))
-    except unreadable as error:
+        return orjson.dumps(_body(table_of(body, max_rows), signature, arrays))
+    except UNREADABLE as error:
         raise _bad("", f"must be an Arrow IPC stream, and could not be read as one ({type(error).__name__})") from None
 
 
-def _table(body: bytes, max_rows: int) -> Any:
-    import pyarrow as pa
-
+def table_of(body: bytes, max_rows: int) -> Any:
+    """The table in the stream `body`. Raises BadRows, or whatever a library raises on bytes that are no stream."""
     _refuse_compressed(body)
     with pa.ipc.open_stream(body) as reader:
         for field in reader.schema:
@@ -82,9 +83,6 @@ def _few(batches: Iterator[Any], max_rows: int) -> list[Any]:
 
 def _check_shared_texts(batch: Any) -> None:
     """Raises BadRows for a dictionary whose texts, written out in each row, could fill the memory."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if isinstance(column, pa.DictionaryArray):
             longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
@@ -92,30 +90,38 @@ def _check_shared_texts(batch: Any) -> None:
                 raise _bad(f"/{name}", f"must have texts of at most {MAX_TEXT} characters")
 
 
-def _body(table: Any, signature: Signature) -> dict[str, Any]:
+def _body(table: Any, signature: Signature, arrays: Mapping[str, str]) -> dict[str, Any]:
     context = {column.name for column in signature.context}
     faults = [
         Fault(f"/{name}", "is not a column here")
         for name in table.column_names
-        if name not in {*signature.names, *context, *_ARRAYS, _VERSION}
+        if name not in {*signature.names, *context, *arrays}
     ]
     if len(set(table.column_names)) < table.num_columns:
         faults.append(Fault("", "must name each column once"))
+    faults += [fault for name in table.column_names for fault in _infinite(name, table[name])]
     if faults:
         raise BadRows(faults[:50])
     given = set(table.column_names)
     # A feature may be called as one of the arrays is; then it is the feature.
     body: dict[str, Any] = {
         array: table[column].to_pylist()
-        for column, array in _ARRAYS.items()
-        if column in given.difference(signature.names)
+        for column, array in arrays.items()
+        if column in given.difference(signature.names, [_VERSION])
     }
     body["rows"] = table.select([n for n in signature.names if n in given]).to_pylist()
     if context & given:
         body["context"] = table.select(sorted(context & given)).to_pylist()
-    if _VERSION in given.difference(signature.names):
+    if _VERSION in arrays and _VERSION in given.difference(signature.names):
         body[_VERSION] = _only(table[_VERSION].unique().to_pylist())
     return body
+
+
+def _infinite(name: str, column: pa.ChunkedArray) -> Iterator[Fault]:
+    """Numbers that JSON has no word for, and that would come out of it as missing ones."""
+    if pa.types.is_floating(column.type):
+        for row in pc.indices_nonzero(pc.is_inf(column)).to_pylist()[:50]:
+            yield Fault(f"/rows/{row}/{name}", "must be a finite number, or NaN or null where it is missing")
 
 
 def _only(versions: list[Any]) -> Any:
@@ -130,8 +136,6 @@ def _bad(pointer: str, detail: str) -> BadRows:
 
 def _refuse_compressed(body: bytes) -> None:
     """A few kilobytes could unpack to more than there is memory, before anybody could look. Raises BadRows."""
-    import pyarrow as pa
-
     reader = pa.ipc.MessageReader.open_stream(body)
     for message in iter(_next_of(reader), None):
         if _is_compressed(message.metadata.to_pybytes()):

@@ -83,10 +83,10 @@ class Batcher:
             return
         requests = [w.rows for w in batch]
         if live.quick and sum(map(len, requests)) <= AT_ONCE_ROWS:
-            _settle(batch, _score_batch(live, requests))
+            _settle(batch, score_batch(live, requests))
             loop.call_soon(self._start, loop)
             return
-        work = loop.run_in_executor(self._thread, _score_batch, live, requests)
+        work = loop.run_in_executor(self._thread, score_batch, live, requests)
         work.add_done_callback(lambda done: self._finish(loop, batch, done))
 
     def _finish(
@@ -117,7 +117,7 @@ def _settle(batch: list[_Waiting], outcomes: Sequence[Answered | Exception]) -> 
             waiting.answer.set_result(outcome)
 
 
-def _score_batch(live: LiveModel, requests: list[list[Row]]) -> list[Answered | Exception]:
+def score_batch(live: LiveModel, requests: list[list[Row]]) -> list[Answered | Exception]:
     """One call for all; only when that fails each request alone, so that one bad row does not fail its neighbours."""
     try:
         together = live.score([row for rows in requests for row in rows])

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from pilothouse.data.errors import BadRows, DiskFull, Fault, LogBusy, LogUnavailable, PilothouseError
+from pilothouse.data.errors import BadRows, DiskFull, Fault, LogBusy, LogUnavailable, PilothouseError, VersionNotLive
 from pilothouse.data.log.entries import LabelEntry, PredictionEntry
 from pilothouse.data.log.ids import new_ids
 from pilothouse.data.log.room import Limits
-from pilothouse.data.log.schema import Status
+from pilothouse.data.log.schema import Role, Status
 from pilothouse.data.log.spool import Durability, Entry, Spool
 from pilothouse.data.settings import ANSWER_UNLOGGED, Settings
 from pilothouse.data.signature import Signature
@@ -25,29 +24,24 @@ from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock
 from pilothouse.data.workspace import Workspace
-from pilothouse.ops.scoring import Scored, trust_checked_input
-from pilothouse.ops.serving.arrow import as_json
+from pilothouse.ops.scoring import trust_checked_input
+from pilothouse.ops.serving.arrow import ASKED, as_json
 from pilothouse.ops.serving.batching import Answered, Batcher, OtherForm
+from pilothouse.ops.serving.beside import Besides
 from pilothouse.ops.serving.bodies import Asked, Elsewhere, Told, micros, version_told
 from pilothouse.ops.serving.exchange import Answer, Header, json_answer
+from pilothouse.ops.serving.framed import Framed, columns_of, framed
+from pilothouse.ops.serving.given import Given, predictions_of
 from pilothouse.ops.serving.loader import Loader
 from pilothouse.ops.serving.metrics import Metrics
 from pilothouse.ops.serving.models import Form, LiveModel, Models, Served, Switched
 from pilothouse.ops.serving.pulse import Pulse
+from pilothouse.ops.serving.records import check_finite, kept, optional_scores
+from pilothouse.ops.serving.shadows import Shadows
 from pilothouse.ops.serving.writing import Writing
 
 SPOOL_KIND = "service"
 _log = logging.getLogger("pilothouse.service")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What a request for predictions got. logged : False where it was answered without its rows in the log."""
-
-    by: LiveModel
-    scored: Scored
-    ids: list[str]
-    logged: bool
 
 
 class Serving:
@@ -71,16 +65,24 @@ class Serving:
         self._spool: Spool | None = None
         self._writing: Writing | None = None
         self._batchers: dict[str, Batcher] = {}
+        self._shadows = Shadows(self._submit, metrics.shadowed, most_rows=settings.shadow_queue_rows, clock=clock)
+        self._beside = Besides(self, self._shadows, clock)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring", initializer=trust_checked_input)
-        self._pulse = Pulse(state, self.models, process, clock)
+        self._pulse = Pulse(state, process, clock, self._details)
         self._loader = Loader(
             self.models, state, process_id=process.id, lock_file=_lock_file(workspace), clock=clock,
-            followed=self._followed, looked=metrics.tell,
+            followed=self._followed, looked=metrics.tell, place=lambda: self._place,
         )  # fmt: skip
+        self._place: str | None = None
 
     @property
     def ready(self) -> bool:
         return self._spool is not None
+
+    @property
+    def failed(self) -> dict[str, dict[str, str]]:
+        """What stands against the versions that this process could not load, by model and version."""
+        return self._loader.failed
 
     def start(self) -> None:
         self._loader.start()
@@ -88,10 +90,13 @@ class Serving:
             self._spool_folder, SPOOL_KIND, self._settings.durability, limits=Limits.of(self._settings)
         )
         self._writing = Writing(self._spool)
+        self._place = self._spool.id
+        self._shadows.start()
         self._pulse.start()
 
     def stop(self) -> None:
         """Every answer given is in the log when this returns."""
+        self._shadows.stop()
         spool, self._spool, self._writing = self._spool, None, None
         self._pulse.stop()
         self._loader.stop()
@@ -106,47 +111,95 @@ class Serving:
 
         Raises UnknownModel, NotJson, BadRows, NoChampion, ModelNotLoaded, or LogUnavailable: no answer without its row.
         """
-        given = await self.answered(name, body, caller)
-        return json_answer(
-            _predictions(given), headers=self.marks(given), rows=len(given.ids), version=given.by.version
-        )
+        return self._said(await self.answered(name, body, caller))
 
-    async def answered(self, name: str, body: bytes, caller: str | None = None) -> Given:
-        """What `predict` answers, as values: every protocol says it in its own words. Raises what `predict` raises."""
-        began = perf_counter()
+    async def answered(self, name: str, body: bytes, caller: str | None = None, *, version: int | None = None) -> Given:
+        """What `predict` answers, as values: every protocol says it in its own words.
+
+        version : the only one whose answer will do; None for whichever is live. Raises what `predict` raises, and
+        VersionNotLive, of which nothing is logged.
+        """
+        began, served = perf_counter(), self.models.served(name)
         try:
-            asked, answered = await self._scored(name, body, began, caller)
+            asked = await self._read(served, body)
+            if served.beside is not None:
+                return await self._beside.answered(served, asked, began, caller, version)
+            answered = await self.scored_rows(served, asked, began, caller)
         except OtherForm:
             # The champion was replaced in between by one that takes its features otherwise.
-            return await self.answered(name, body, caller)
-        _check_finite(answered.scored)
+            return await self.answered(name, body, caller, version=version)
+        if version not in (None, answered.by.version):
+            raise VersionNotLive(name, version, answered.by.version)
+        check_finite(answered.scored)
         now = self._clock()
         ids = asked.ids or new_ids(len(asked.rows), now)
         entry = PredictionEntry(
             version=answered.by.version, ids=ids, predictions=answered.scored.prediction,
-            scores=_optional_scores(answered.scored), logged_at=micros(now),
-            latency_us=int((perf_counter() - began) * 1e6), **_kept(answered.by.form, asked, caller),
+            scores=optional_scores(answered.scored), logged_at=micros(now),
+            latency_us=int((perf_counter() - began) * 1e6), **kept(answered.by.form, asked, caller),
         )  # fmt: skip
-        logged = await self._logged(entry.entry(name, caller_ids=asked.ids is not None))
+        logged = await self.logged(entry.entry(name, caller_ids=asked.ids is not None))
         self.metrics.took(name, "predictions" if logged else "unlogged", len(ids))
         return Given(by=answered.by, scored=answered.scored, ids=ids, logged=logged)
 
-    def marks(self, given: Given) -> tuple[Header, ...]:
-        """The headers that say which version answered, and how safe its rows are."""
-        return (self._durable(logged=given.logged), (b"x-pilothouse-version", b"%d" % given.by.version))
+    async def predict_arrow(self, name: str, body: bytes, caller: str | None = None) -> Answer:
+        """What `predict` does, for rows that come as an Arrow stream. Raises what `predict` raises."""
+        began, served = perf_counter(), self.models.served(name)
+        live, found = served.live(), None
+        if served.beside is None and live.form.door.open:
+            asking = partial(self._framed, live, body, began, caller)
+            found = await asyncio.get_running_loop().run_in_executor(self._thread, asking)
+        if found is None:
+            rows = await asyncio.to_thread(as_json, body, served.form.signature, self._settings.max_rows, ASKED)
+            return await self.predict(name, rows, caller)
+        logged = all(await asyncio.gather(*(self.logged(entry) for entry in found.entries)))
+        self.metrics.took(name, "predictions" if logged else "unlogged", len(found.ids))
+        return self._said(Given(by=live, scored=found.scored, ids=found.ids, logged=logged))
 
-    async def _scored(self, name: str, body: bytes, began: float, caller: str | None) -> tuple[Asked, Answered]:
-        form = self.models.served(name).form
-        asked = form.bodies.predict(body)
+    def _framed(self, live: LiveModel, body: bytes, began: float, caller: str | None) -> Framed | None:
+        """What `live` says to the columns in `body`; None for what has to be looked at row by row."""
+        asked = columns_of(body, live.form.signature, self._settings.max_rows)
         if asked is None:
-            raise await _named(form.bodies.predict_refusal, body)
-        _check_model(asked, name)
+            return None
         try:
-            return asked, await self._batcher(name).score(asked.rows, form)
+            found = framed(live, asked, began, caller, self._clock)
+        except Exception:
+            # Row by row it fails again, and is logged and told as any other request on which the model fails.
+            _log.warning("%s version %d failed on columns", live.name, live.version, exc_info=True)
+            return None
+        check_finite(found.scored)
+        return found
+
+    def _said(self, given: Given) -> Answer:
+        return json_answer(
+            predictions_of(given), headers=self.marks(given), rows=len(given.ids), version=given.by.version
+        )
+
+    def marks(self, given: Given) -> tuple[Header, ...]:
+        """The headers that say which version answered, or which ones did, and how safe its rows are."""
+        said = b"%d" % given.by.version
+        if given.versions is not None:
+            said = ", ".join(map(str, sorted(set(given.versions)))).encode()
+        return (self._durable(logged=given.logged), (b"x-pilothouse-version", said))
+
+    async def _read(self, served: Served, body: bytes) -> Asked:
+        bodies = served.form.bodies
+        asked = bodies.predict(body)
+        if asked is None:
+            raise await _named(bodies.predict_refusal, body)
+        _check_model(asked, served.name)
+        return asked
+
+    async def scored_rows(self, served: Served, asked: Asked, began: float, caller: str | None) -> Answered:
+        """What the champion says to the rows of `asked`."""
+        try:
+            return await self._batcher(served.name).score(asked.rows, served.form)
         except (PilothouseError, OtherForm):
             raise
         except Exception:
-            await self._keep_failed(name, form, asked, began, caller)
+            live = self.models.live(served.name)
+            if live.form is served.form:
+                await self.log_failed(live, Role.CHAMPION, asked, began, caller)
             raise
 
     async def feedback(self, name: str, body: bytes, caller: str | None = None) -> Answer:
@@ -170,7 +223,7 @@ class Serving:
         entry = PredictionEntry(
             version=await self._version(served, given.version), ids=asked.ids or new_ids(len(asked.rows), now),
             predictions=given.predictions, scores=given.scores, latencies_us=given.latency_us, logged_at=micros(now),
-            **_kept(form, asked, caller),
+            **kept(form, asked, caller),
         )  # fmt: skip
         await self._keep(entry.entry(name, caller_ids=asked.ids is not None))
         return self._taken(name, "logged", len(asked.rows))
@@ -201,19 +254,17 @@ class Serving:
         }
         return json_answer(_summary(served) | facts)
 
-    async def _keep_failed(self, name: str, form: Form, asked: Asked, began: float, caller: str | None) -> None:
+    async def log_failed(self, live: LiveModel, role: Role, asked: Asked, began: float, caller: str | None) -> None:
         """Log rows on which the model itself failed, under ids of our own: the caller may well send hers again."""
         now, count = self._clock(), len(asked.rows)
-        live = self.models.live(name)
-        if live.form is not form:
-            return
         entry = PredictionEntry(
-            version=live.version, ids=new_ids(count, now), predictions=[None] * count, logged_at=micros(now),
-            latency_us=int((perf_counter() - began) * 1e6), status=Status.ERROR, **_kept(form, asked, caller),
+            version=live.version, role=role, ids=new_ids(count, now), predictions=[None] * count,
+            logged_at=micros(now), latency_us=int((perf_counter() - began) * 1e6), status=Status.ERROR,
+            **kept(live.form, asked, caller),
         )  # fmt: skip
-        await self._keep(entry.entry(name, caller_ids=False))
+        await self._keep(entry.entry(live.name, caller_ids=False))
 
-    async def _logged(self, entry: Entry) -> bool:
+    async def logged(self, entry: Entry) -> bool:
         """Log `entry`; False when that failed and the settings prefer an answer without its row to none."""
         try:
             await self._keep(entry)
@@ -227,6 +278,11 @@ class Serving:
         if self._writing is None:
             raise LogUnavailable("the service is ending")
         await self._writing.keep(entry)
+
+    def _submit(self, entry: Entry) -> Future[None]:
+        if self._spool is None:
+            raise LogUnavailable("the service is ending")
+        return self._spool.submit(entry)
 
     def _label_entry(self, told: list[Told], caller: str | None) -> LabelEntry:
         now = micros(self._clock())
@@ -248,8 +304,11 @@ class Serving:
 
     def _batcher(self, name: str) -> Batcher:
         if name not in self._batchers:
-            self._batchers[name] = Batcher(lambda: self.models.live(name), self._thread, self._settings.max_rows)
+            self._batchers[name] = self.batcher(lambda: self.models.live(name))
         return self._batchers[name]
+
+    def batcher(self, live: Callable[[], LiveModel]) -> Batcher:
+        return Batcher(live, self._thread, self._settings.max_rows)
 
     def _taken(self, name: str, kind: str, rows: int) -> Answer:
         self.metrics.took(name, kind, rows)
@@ -258,6 +317,17 @@ class Serving:
     def _durable(self, *, logged: bool = True) -> Header:
         word = (b"durable" if self._durability is Durability.FULL else b"accepted") if logged else b"unlogged"
         return b"x-pilothouse-durability", word
+
+    def _details(self) -> dict[str, Any]:
+        """What the process says of itself with every beat."""
+        beside = {name: served.beside for name, served in self.models.all.items() if served.beside}
+        return {
+            "models": self.models.versions(),
+            "epoch": self.models.epoch,
+            "canaries": {name: b.canary.live.version for name, b in beside.items() if b.canary},
+            "shadows": self._shadows.tallies(),
+            "failed": self.failed,
+        }
 
     def _followed(self, switched: list[Switched]) -> None:
         self.metrics.followed(self.models.versions(), len(switched))
@@ -294,60 +364,6 @@ def _elsewhere_refusal(served: Served, body: bytes) -> PilothouseError:
     version = version_told(body)
     form = served.form if version is None else served.form_of(version)
     return form.bodies.elsewhere_refusal(body)
-
-
-def _kept(form: Form, asked: Asked, caller: str | None) -> dict[str, Any]:
-    """What the log may keep of a request, as fields of its entry."""
-    door = form.door
-    if door.open:
-        return {
-            "rows": asked.raw, "at": asked.at, "entities": asked.entities, "keys": asked.keys, "context": asked.context,
-            "caller": caller,
-        }  # fmt: skip
-    return {
-        "rows": door.rows(asked.raw, asked.rows),
-        "at": asked.at,
-        "entities": door.entities(asked.entities),
-        "keys": asked.keys,
-        "context": door.context(asked.context),
-        "caller": caller,
-    }
-
-
-def _check_finite(scored: Scored) -> None:
-    """Raises BadRows naming the rows for which the model gave no number: not every model copes with missing values."""
-    given: list[Any] = scored.scores or scored.score or scored.prediction
-    if scored.score is None and scored.scores is None and not isinstance(given[0], float):
-        return
-    # One value that is not finite makes the sum so, and nothing else does among scores.
-    sums = given if isinstance(given[0], float) else map(sum, given)
-    if math.isfinite(sum(sums)):
-        return
-    silent = [i for i, value in enumerate(given) if not _finite(value)]
-    if silent:
-        raise BadRows(
-            Fault(f"/rows/{i}", "got no finite score: does the model accept missing values?") for i in silent[:50]
-        )
-
-
-def _finite(value: float | list[float]) -> bool:
-    return math.isfinite(value) if isinstance(value, float) else all(map(math.isfinite, value))
-
-
-def _optional_scores(scored: Scored) -> list[float | None] | None:
-    return None if scored.score is None else [*scored.score]
-
-
-def _predictions(given: Given) -> dict[str, Any]:
-    scored, ids = given.scored, given.ids
-    scores: Sequence[Any] | None = scored.score if scored.scores is None else scored.scores
-    name = "score" if scored.scores is None else "scores"
-    if scores is None:
-        rows: list[dict[str, Any]] = [{"id": i, "prediction": p} for i, p in zip(ids, scored.prediction, strict=True)]
-    else:
-        answers = zip(ids, scored.prediction, scores, strict=True)
-        rows = [{"id": i, "prediction": p, name: s} for i, p, s in answers]
-    return {"model": given.by.name, "version": given.by.version, "predictions": rows}
 
 
 def _summary(served: Served) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from time import perf_counter
 
@@ -30,39 +29,16 @@ from pilothouse.ops.serving.keyring import KeyRing
 from pilothouse.ops.serving.openapi import document
 from pilothouse.ops.serving.passing import BENTO_PREDICT, CALL, Call, Reply, inner_problem, replay
 from pilothouse.ops.serving.places import Places
+from pilothouse.ops.serving.protocols.table import Protocols
 from pilothouse.ops.serving.reading import Reader
+from pilothouse.ops.serving.routes import ANY_KEY, OPEN, Act, Route, Table
 from pilothouse.ops.serving.service import admit
 
-Act = Callable[[Call], Awaitable[Answer]]
-
 PASSED_ON = "other"
-OPEN = ""
-"""The scope of routes that need no key: whoever starts the service has to know whether it is up."""
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 _CLIENT_GONE = 499
 """In the access log alone: there was nobody left to answer. The number is nginx's."""
 _KEPT_ROUTES = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """Where a request goes.
-
-    template : names it in metrics and in the access log. scope : what a key must be allowed; PREDICT means the model's
-    own. model : the name in its path; None on a short route, which means the only model; "" where it is about none.
-    arrow : what takes the body where it is an Arrow stream; None where none is taken.
-    """
-
-    method: str
-    template: str
-    act: Act
-    scope: str
-    model: str | None = ""
-    arrow: Act | None = None
-
-    @property
-    def allowed(self) -> str:
-        return "GET, HEAD, OPTIONS" if self.method == "GET" else f"{self.method}, OPTIONS"
 
 
 class Gate:
@@ -72,6 +48,7 @@ class Gate:
     has been read within the limits, is JSON, and comes back with problems in the one shape.
 
     keys : the keys of which every request must carry one; None where none is needed. access : None for no such log.
+    tables : further addresses.
     """
 
     def __init__(
@@ -83,12 +60,14 @@ class Gate:
         *,
         keys: KeyRing | None,
         access: AccessLog | None,
+        tables: Sequence[Table] = (),
     ) -> None:
         self._serving, self._inner, self._clock = serving, inner, clock
         self._keys, self._access = keys, access
         self._names = names_of(settings)
         self._reader, self._places = Reader(settings), Places(settings, serving.metrics.holds)
-        self._log_arrow = self._does(serving.log_arrow)
+        self._tables = (*tables, Protocols(serving))
+        self._arrow = {"predict": self._does(serving.predict_arrow), "log": self._does(serving.log_arrow)}
         self._verbs = {
             "predict": (self._does(serving.predict), PREDICT),
             "feedback": (self._does(serving.feedback), "feedback"),
@@ -145,7 +124,9 @@ class Gate:
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = exchange.request_id_of(scope["headers"])
-        call = Call(request_id=request_id, began=perf_counter(), method=scope["method"])
+        call = Call(
+            request_id=request_id, began=perf_counter(), method=scope["method"], headers=scope["headers"]
+        )  # fmt: skip
         route = self._route(scope["path"])
         try:
             if route is None:
@@ -153,7 +134,7 @@ class Gate:
                 status = await self._pass_on(call, template, scope, receive, send)
             else:
                 template = route.template
-                answer = await answer_or_problem(self._answer(route, call, scope, receive), request_id)
+                answer = await answer_or_problem(self._answer(route, call, scope, receive), request_id, route.tell)
                 await exchange.send_answer(send, receive, call.answered(answer), request_id, head=call.method == "HEAD")
                 status = answer.status
         except ClientGone:
@@ -186,27 +167,27 @@ class Gate:
                 )  # fmt: skip
             case ["", "models", name, verb] if verb in self._verbs:
                 return self._model_route(f"/models/{{name}}/{verb}", verb, name)
-        return None
+        return next((route for table in self._tables if (route := table.route(path)) is not None), None)
 
     def _model_route(self, template: str, verb: str, name: str | None) -> Route:
         act, scope = self._verbs[verb]
-        arrow = self._log_arrow if verb == "log" else None
+        arrow = self._arrow.get(verb)
         return Route(method="POST", template=template, act=act, scope=scope, model=name, arrow=arrow)
 
     async def _answer(self, route: Route, call: Call, scope: Scope, receive: Receive) -> Answer:
         self._admit(call, scope, route.scope)
-        if call.method != route.method and not (route.method == "GET" and call.method == "HEAD"):
+        if not route.takes_method(call.method):
             return _other_method(call.method, route.allowed)
         call.model = self._serving.models.only().name if route.model is None else route.model
-        if route.scope != OPEN:
+        if route.scope not in (OPEN, ANY_KEY):
             call.check_scope(PREDICT + call.model if route.scope == PREDICT else route.scope)
-        if route.method == "GET":
+        if route.method != "POST":
             return await route.act(call)
         act = route.act
         if route.arrow is not None and exchange.is_arrow(scope):
             act = route.arrow
         else:
-            exchange.check_json(scope)
+            route.takes(scope)
         call.body = await self._reader.read(scope, receive)
         caller = call.caller
         await self._places.take(caller)
@@ -265,7 +246,9 @@ class Gate:
     async def _readyz(self, _call: Call) -> Answer:
         models = self._serving.models
         missing = sorted(name for name, served in models.all.items() if served.due and not served.champion)
-        status = {"status": "ready", "models": models.versions(), "not_loaded": missing}
+        # Without the reasons: this address needs no key.
+        failed = {name: sorted(map(int, versions)) for name, versions in self._serving.failed.items()}
+        status = {"status": "ready", "models": models.versions(), "not_loaded": missing, "failed": failed}
         if not self._serving.ready:
             return json_answer(status | {"status": "starting"}, 503)
         return json_answer(status)

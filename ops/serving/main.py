@@ -8,21 +8,27 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from starlette.types import ASGIApp
 
 from pilothouse.data.errors import InvalidSetting, PortTaken
-from pilothouse.data.settings import ENV_PREFIX, ON, YES, Settings, load_settings
+from pilothouse.data.settings import ENV_PREFIX, NOWHERE, ON, YES, Settings, load_settings
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.serving.hosts import refuse_open, service_address
 from pilothouse.ops.serving.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
+    from pilothouse.ops.serving.core import Serving
 
 WORKSPACE_VARIABLE = f"{ENV_PREFIX}WORKSPACE"
 _PORT_VARIABLE = f"{ENV_PREFIX}SERVICE_PORT"
@@ -48,12 +54,22 @@ def _collect_less() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-def assemble(workspace: Workspace, settings: Settings, clock: Clock = utc_now) -> ASGIApp:
-    """The gate with everything behind it. Nothing runs before its lifespan starts."""
+def assemble(
+    workspace: Workspace,
+    settings: Settings,
+    clock: Clock = utc_now,
+    *,
+    inner: Callable[[Serving], ASGIApp] | None = None,
+) -> ASGIApp:
+    """The gate with everything behind it. Nothing runs before its lifespan starts.
+
+    inner : gives BentoML's application where that is the host, and the gate its middleware; None for one of our own.
+    """
     # These import scikit-learn, BentoML and prometheus_client, which read the environment as they load.
     from pilothouse.ops.serving.access import AccessLog
     from pilothouse.ops.serving.core import Serving
     from pilothouse.ops.serving.gate import Gate
+    from pilothouse.ops.serving.jobs import JobRoutes
     from pilothouse.ops.serving.keyring import KeyRing
     from pilothouse.ops.serving.metrics import FOLDER_VARIABLE, Metrics
     from pilothouse.ops.serving.service import bentoml_app
@@ -61,13 +77,23 @@ def assemble(workspace: Workspace, settings: Settings, clock: Clock = utc_now) -
     folder, state = os.environ.get(FOLDER_VARIABLE), State.of(workspace, settings)
     serving = Serving(
         workspace, state, settings, process=_process(settings, clock), clock=clock,
-        metrics=Metrics(Path(folder) if folder else None),
+        metrics=Metrics(Path(folder) if folder else None, _besides(workspace, state, settings, clock)),
     )  # fmt: skip
     return Gate(
-        serving, bentoml_app(serving, workspace), settings, clock,
+        serving, inner(serving) if inner else bentoml_app(serving, workspace), settings, clock,
         keys=KeyRing(state, clock) if settings.require_keys == YES else None,
         access=AccessLog(workspace.run / "logs", settings.access_log_bytes) if settings.access_log == ON else None,
+        tables=(JobRoutes(workspace, state, serving.models, clock),),
     )  # fmt: skip
+
+
+def _besides(workspace: Workspace, state: State, settings: Settings, clock: Clock) -> list[Collector]:
+    """Figures beside the service's own: how far the log is from a central house, where there is one."""
+    if settings.central_url == NOWHERE:
+        return []
+    from pilothouse.ops.forward.figures import ForwardFigures
+
+    return [ForwardFigures(workspace, state, settings, clock)]
 
 
 def serve(workspace: Workspace, settings: Settings) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -18,11 +19,12 @@ class Metrics:
     """Counts what one worker does.
 
     folder : where all workers of a service keep their figures; None for a single process. `FOLDER_VARIABLE` must have
-    named it before prometheus_client was first imported.
+    named it before prometheus_client was first imported. besides : figures that are read when they are asked for, the
+    same in every worker.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None = None, besides: Sequence[Collector] = ()) -> None:
+        self._folder, self._besides = folder, besides
         self._in_hand = self._told = 0
         self._known: dict[tuple[Any, tuple[str, ...]], Any] = {}
         self._registry = own = CollectorRegistry()
@@ -40,6 +42,10 @@ class Metrics:
             "pilothouse_live_version", "The version that answers.", ["model"],
             registry=own, multiprocess_mode="liveall",
         )  # fmt: skip
+        self._shadowed = Counter(
+            "pilothouse_shadow_rows_total", "Rows that shadows were to be asked about, by what became of them.",
+            ["model", "version", "outcome"], registry=own,
+        )  # fmt: skip
         self._switches = Counter("pilothouse_switches_total", "Changes of champion followed.", registry=own)
 
     def answered(self, route: str, model: str, status: int, seconds: float) -> None:
@@ -49,6 +55,9 @@ class Metrics:
 
     def took(self, model: str, kind: str, rows: int) -> None:
         self._one_of(self._rows, model, kind).inc(rows)
+
+    def shadowed(self, model: str, version: int, outcome: str, rows: int) -> None:
+        self._shadowed.labels(model, str(version), outcome).inc(rows)
 
     def holds(self, requests: int) -> None:
         """Told with every request, so it costs nothing until `tell`."""
@@ -74,12 +83,21 @@ class Metrics:
 
     def text(self) -> bytes:
         """The figures of all workers."""
+        return self._counted() + b"".join(generate_latest(_registry_of(each)) for each in self._besides)
+
+    def _counted(self) -> bytes:
         if self._folder is None:
             return generate_latest(self._registry)
         _forget_dead(self._folder)
         summed = CollectorRegistry()
         MultiProcessCollector(summed, path=str(self._folder))  # type: ignore[no-untyped-call]
         return generate_latest(summed)
+
+
+def _registry_of(collector: Collector) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry
 
 
 def _forget_dead(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,6 +32,12 @@ def bentoml_app(serving: Serving, workspace: Workspace) -> ASGIApp:
     # BentoML reads both when it is first imported.
     os.environ["BENTOML_HOME"] = str(workspace.bento)
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    app: ASGIApp = bentoml_service(lambda: serving).to_asgi()
+    return app
+
+
+def bentoml_service(serving: Callable[[], Serving], **options: Any) -> Any:
+    """The service with that one API. serving : what answers, asked for with each call. options : further ones of BentoML's."""
     import bentoml
 
     @bentoml.service(
@@ -39,6 +46,7 @@ def bentoml_app(serving: Serving, workspace: Workspace) -> ASGIApp:
         tracing={"excluded_urls": ".*"},
         logging={"access": {"enabled": False}},
         traffic={"timeout": _TIMEOUT_S},
+        **options,
     )
     class Pilothouse:
         """Predictions of the registered models, checked and logged."""
@@ -57,11 +65,10 @@ def bentoml_app(serving: Serving, workspace: Workspace) -> ASGIApp:
             """Predictions for `rows`, one object a row; `model` may be left out where one model is served."""
             # What counts is the body as it came: the arguments have lost doubled names.
             call = CALL.get()
-            answer = await answer_or_problem(serving.predict(call.model, call.body, call.caller), call.request_id)
+            answer = await answer_or_problem(serving().predict(call.model, call.body, call.caller), call.request_id)
             return _as_response(call.answered(answer))  # type: ignore[return-value]
 
-    app: ASGIApp = Pilothouse.to_asgi()  # type: ignore[attr-defined]
-    return app
+    return Pilothouse
 
 
 class _Named(msgspec.Struct):

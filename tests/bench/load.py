@@ -83,6 +83,10 @@ class Asking(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_exception(AssertionError(f"the server closed the connection ({error})"))
 
+    def stop(self) -> None:
+        """Ask no more once the answer under way has come."""
+        self._until = 0.0
+
     def _ask(self) -> None:
         self._began = time.perf_counter()
         if self._began >= self._until:

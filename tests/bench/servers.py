@@ -63,9 +63,9 @@ class Server:
     process: psutil.Process
     port: int
     path: str
-    headers: Mapping[str, str]
-    body: Callable[[list[dict[str, Any]]], Any]
-    scores: Callable[[Any], list[float]]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Callable[[list[dict[str, Any]]], Any] = _as_rows
+    scores: Callable[[Any], list[float]] = _scores_of
 
     def at(self, path: str) -> Server:
         """The same service, asked at another path."""

@@ -84,7 +84,7 @@ def run(built: Path, size: str) -> list[Row]:
         commands[MLFLOW] = mlflow_rival.command(folder, environment)
     with ExitStack() as stack:
         up = {name: stack.enter_context(servers.running(command)) for name, command in commands.items()}
-        frames = _frames(flights)
+        frames = newest_flights(flights)
         rows = [*_measure(up, ONE, frames[ONE], size), *_measure(up, ROWS, frames[ROWS], size)]
         arrow = {name: up[name].at(path) for name, path in ((OURS, up[OURS].path), (JOBLIB, "/arrow"))}
         return [*rows, *_measure(arrow, ARROW, frames[ROWS], size)]
@@ -106,7 +106,7 @@ def _files(flights: ModelHandle, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _frames(flights: ModelHandle) -> dict[str, pl.DataFrame]:
+def newest_flights(flights: ModelHandle) -> dict[str, pl.DataFrame]:
     """The newest flights of the log; without gaps, which a plain service would trip over."""
     names = {f.column: f.name for f in flights.signature.features}
     newest = flights.prediction_log.predictions(flights.window("14d"), columns=list(names)).rename(names).drop_nulls()

@@ -1,6 +1,7 @@
-"""`make faults ONLY=loop|log SIZE=small|full`: break things under load and count what was lost. Ends with 1 if anything was.
+"""`make faults ONLY=loop|log|hostile|serving SIZE=small|full`: break things under load and count what was lost.
 
-ONLY may also name one campaign of the log, as in ONLY=log/orders; its rows replace those of the last time.
+ONLY may also name one campaign, as in ONLY=log/orders or ONLY=serving/swaps; its rows replace those of the last time.
+Ends with 1 if anything was lost.
 """
 
 from __future__ import annotations
@@ -9,13 +10,22 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.faults import log, loop
+from tests.faults import hostile, log, loop, serving
 from tests.faults.campaign import Outcome, report
 
 TIMES = {"small": 10, "full": 50}
 Run = Callable[[str], list[Outcome]]
-AREAS: dict[str, Run] = {"loop": lambda size: loop.run(TIMES[size]), "log": log.run}
-PARTS: dict[str, Run] = {f"log/{name}": run for name, run in log.CAMPAIGNS.items()}
+AREAS: dict[str, Run] = {
+    "loop": lambda size: loop.run(TIMES[size]),
+    "log": log.run,
+    "hostile": hostile.run,
+    "serving": serving.run,
+}
+PARTS: dict[str, Run] = {
+    f"{area}/{name}": run
+    for area, campaigns in (("log", log.CAMPAIGNS), ("serving", serving.CAMPAIGNS))
+    for name, run in campaigns.items()
+}
 
 
 def main() -> int:

@@ -17,13 +17,17 @@ THREADS = 4
 
 @dataclass
 class Load:
-    """Ids are the application's own, and whatever gets no answer is sent again under the same id."""
+    """Ids are the application's own, and whatever gets no answer is sent again under the same id.
+
+    tries : how often each request was sent that was acknowledged.
+    """
 
     service: str
     name: str
     predicted: set[str] = field(default_factory=set)
     labelled: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
+    tries: list[int] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -54,13 +58,14 @@ class Load:
 
     def _send(self, client: httpx.Client, act: str, body: object) -> bool:
         """Until it is taken; False when the load ends before that, or it is refused for good."""
-        for _ in range(600):
+        for tries in range(1, 601):
             try:
                 answer = client.post(f"/models/{MODEL}/{act}", json=body)
             except httpx.TransportError:
                 time.sleep(0.05)
                 continue
             if answer.status_code < 300:
+                self.tries.append(tries)
                 return True
             if answer.status_code != 503:
                 self.refused.append(answer.text)

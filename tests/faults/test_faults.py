@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import log, loop
+from tests.faults import hostile, log, loop
 
 TIMES = 2
 
@@ -24,3 +24,11 @@ def test_the_log_loses_doubles_and_miscounts_nothing(name: str) -> None:
     found = log.CAMPAIGNS[name]("small")
     print(*found, sep="\n")
     assert [outcome for outcome in found if not outcome.met] == []
+
+
+@pytest.mark.faults
+def test_hostile_requests_find_nothing() -> None:
+    found = hostile.run("small")
+    print(*found, sep="\n")
+    assert [outcome for outcome in found if not outcome.met] == []
+    assert sum(outcome.tried for outcome in found) > 300

@@ -97,7 +97,7 @@ def test_an_arrow_stream_is_logged_as_the_same_rows_in_json_are(client: Any, ben
     ]  # fmt: skip
     wrong = client.post("/log", content=_stream(columns | rest | {"score": [0.7, 7.0, 0.9]}), headers=headers).json()
     assert wrong["faults"] == [{"pointer": "/scores/1", "detail": "must lie from 0 to 1"}]
-    assert client.post("/predict", content=sent, headers=headers).status_code == 415
+    assert client.post("/feedback", content=sent, headers=headers).status_code == 415
     assert client.post("/log", content=sent, headers=headers | {"content-encoding": "gzip"}).status_code == 415
 
 

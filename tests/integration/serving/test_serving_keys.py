@@ -22,7 +22,14 @@ from pilothouse.ops.serving.main import serve
 
 LABELS = {"labels": [{"id": "a", "label": 1}]}
 ROWS = {"rows": [ROW], "ids": ["a"]}
+TENSORS = {
+    "inputs": [
+        {"name": name, "shape": [1], "datatype": "BYTES" if isinstance(value, str) else "FP64", "data": [value]}
+        for name, value in ROW.items()
+    ]
+}
 ALL = ["predict:*", *SCOPES]
+HEALTH = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/ping"}
 
 
 def keys_of(bench: Bench) -> Keys:
@@ -51,27 +58,43 @@ def made(keys: Keys, guarded: Any, caller: str, *scopes: str, **more: Any) -> di
     return header
 
 
-def test_every_route_and_method_needs_a_key_but_the_two_of_health(guarded: Any, keys: Keys) -> None:
+def test_every_route_and_method_needs_a_key_but_those_of_health(guarded: Any, keys: Keys) -> None:
     documented = guarded.get("/openapi.json", headers=made(keys, guarded, "docs", "read")).json()["paths"]
     others = ["/", "/bentoml/predict", "/schema.json", "/docs.json", "/healthz", "/nowhere", "/models/nobody/predict"]
-    for path in {*documented, *others} - {"/livez", "/readyz"}:
+    for path in {*documented, *others} - HEALTH:
+        path = path.replace("{version}", "1").replace("{label}", "champion")
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
             answer = guarded.request(method, path)
             assert answer.status_code == 401, f"{method} {path}"
             assert answer.headers["www-authenticate"] == 'Bearer realm="pilothouse"'
-    for path in ("/livez", "/readyz"):
+    for path in HEALTH:
         assert guarded.get(path).status_code == 200
+        assert documented[path]["get"]["security"] == []
 
 
 @pytest.mark.parametrize(
     ("scope", "allowed"),
     [
-        ("predict:flights", {"/models/flights/predict", "/predict", "/bentoml/predict"}),
+        (
+            "predict:flights",
+            {
+                "/models/flights/predict",
+                "/predict",
+                "/bentoml/predict",
+                "/v2/models/flights/infer",
+                "/v1/models/flights:predict",
+                "/v1/models/flights/versions/1:classify",
+                "/predictions/flights",
+            },
+        ),
         ("predict:other", set()),
         ("feedback", {"/models/flights/feedback"}),
         ("log", {"/models/flights/log"}),
         ("metrics", {"/metrics"}),
-        ("read", {"/models", "/models/flights", "/openapi.json", "/schema.json"}),
+        (
+            "read",
+            {"/models", "/models/flights", "/openapi.json", "/schema.json", "/v2/models/flights", "/v1/models/flights"},
+        ),
     ],
 )
 def test_a_key_opens_what_its_scopes_say_and_nothing_else(
@@ -80,10 +103,15 @@ def test_a_key_opens_what_its_scopes_say_and_nothing_else(
     header = made(keys, guarded, "shop", scope)
     posts = {
         "/models/flights/predict": ROWS, "/predict": ROWS, "/bentoml/predict": ROWS, "/models/flights/feedback": LABELS,
-        "/models/flights/log": ROWS | {"predictions": [1]},
+        "/models/flights/log": ROWS | {"predictions": [1]}, "/v2/models/flights/infer": TENSORS,
+        "/v1/models/flights:predict": {"instances": [ROW]}, "/v1/models/flights/versions/1:classify": {"examples": [ROW]},
+        "/predictions/flights": ROW,
     }  # fmt: skip
     found = {path for path, body in posts.items() if guarded.post(path, json=body, headers=header).status_code < 300}
-    gets = ("/models", "/models/flights", "/openapi.json", "/schema.json", "/metrics")
+    gets = (
+        "/models", "/models/flights", "/openapi.json", "/schema.json", "/metrics", "/v2/models/flights",
+        "/v1/models/flights",
+    )  # fmt: skip
     found |= {path for path in gets if guarded.get(path, headers=header).status_code == 200}
     assert found == allowed
     refused = guarded.post("/models/flights/feedback", json=LABELS, headers=header)

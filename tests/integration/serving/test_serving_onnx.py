@@ -14,6 +14,7 @@ from tests.integration.serving.conftest import SIGNATURE, Bench
 from pilothouse.data.state import catalog
 from pilothouse.data.state.catalog import Conversion
 from pilothouse.ops.runtimes import tasks
+from pilothouse.ops.runtimes.originals import Artifact
 
 
 def converted_twin(bench: Bench, folder: Path) -> int:
@@ -30,7 +31,7 @@ def converted_twin(bench: Bench, folder: Path) -> int:
         }
     ).write_parquet(file)
     task = tasks.Original(
-        artifact_sha256=first.artifact, trusted=first.trusted_types, signature=SIGNATURE, threshold=0.5,
+        artifact=Artifact.of(first), signature=SIGNATURE, threshold=0.5,
         rows_file=str(file),
     )  # fmt: skip
     told: Conversion = tasks.convert(task, bench.store, lambda text: None)

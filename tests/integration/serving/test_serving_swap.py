@@ -63,7 +63,7 @@ def test_back_and_forth_is_followed_at_once_while_both_are_warm(client: Any, ben
 
 def test_the_worker_says_what_it_serves(client: Any, bench: Any) -> None:
     (process,) = bench.workers()
-    assert process.details == {"models": {"flights": 1}, "epoch": 1}
+    assert process.details == {"models": {"flights": 1}, "epoch": 1, "canaries": {}, "shadows": {}, "failed": {}}
 
 
 def test_a_worker_takes_leave(bench: Any, serve_with: Any) -> None:
