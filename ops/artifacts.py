@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from pilothouse.data.errors import BadArtifact, UnportableModel, UntrustedArtifact
 
 REVIEWED = frozenset(
     {
+        "catboost.core.CatBoostClassifier",
+        "catboost.core.CatBoostRegressor",
         "collections.OrderedDict",
         "lightgbm.basic.Booster",
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",
+        "pilothouse.ops.runtimes.native.LightGBMFile",
+        "pilothouse.ops.runtimes.native.XGBoostFile",
         "sklearn._loss.link.IdentityLink",
         "sklearn._loss.link.Interval",
         "sklearn._loss.link.LogitLink",
@@ -31,11 +35,11 @@ REVIEWED = frozenset(
 back, and name no code to be called."""
 
 
-def dump(model: Any, trusted: Sequence[str] = ()) -> bytes:
-    """`model` as skops bytes that `load` accepts with the same `trusted` types.
+def dump(model: Any, trusted: Sequence[str] = (), own: Set[str] = frozenset()) -> bytes:
+    """`model` as skops bytes that `load` accepts with the same `trusted` types. own : modules that come with the model.
 
-    Raises UntrustedArtifact listing the types that are neither known to skops, nor REVIEWED, nor in `trusted`, and
-    UnportableModel for a lambda or a class of the running script, which no other process could find.
+    Raises UntrustedArtifact listing the types that are neither known to skops, nor REVIEWED, nor in `trusted` or `own`,
+    and UnportableModel for a lambda or a class of the running script, which no other process could find.
     """
     from skops.io import dumps, get_untrusted_types
 
@@ -47,17 +51,18 @@ def dump(model: Any, trusted: Sequence[str] = ()) -> bytes:
     homeless = sorted(t for t in found if t.startswith("__main__.") or "<lambda>" in t or "<locals>" in t)
     if homeless:
         raise UnportableModel(", ".join(homeless))
-    if unknown := sorted(set(found) - set(trusted) - REVIEWED):
+    if unknown := sorted(t for t in {*found} - {*trusted} - REVIEWED if not _stands_in(t, own)):
         raise UntrustedArtifact(unknown)
     return content
 
 
-def types_to_trust(content: bytes, trusted: Sequence[str] = ()) -> tuple[str, ...]:
-    """`trusted`, and those of the REVIEWED types that stand in `content`: what a version writes down of itself."""
-    from skops.io import get_untrusted_types
+def types_to_trust(content: bytes, trusted: Sequence[str] = (), own: Set[str] = frozenset()) -> tuple[str, ...]:
+    """`trusted`, and those types of `content` that are REVIEWED or of `own` modules: what a version writes down of itself.
 
-    found = set(get_untrusted_types(data=content))
-    return (*trusted, *sorted(found & REVIEWED - set(trusted)))
+    Raises BadArtifact when the bytes are not skops.
+    """
+    found = {t for t in _untrusted(content) if t in REVIEWED or _stands_in(t, own)}
+    return (*trusted, *sorted(found - set(trusted)))
 
 
 def load(content: bytes, trusted: Sequence[str] = ()) -> Any:
@@ -65,16 +70,28 @@ def load(content: bytes, trusted: Sequence[str] = ()) -> Any:
 
     Raises UntrustedArtifact, or BadArtifact when the bytes are not skops or need a library that is not there.
     """
-    from skops.io import get_untrusted_types, loads
+    from skops.io import loads
 
-    sha256 = hashlib.sha256(content).hexdigest()
-    try:
-        found = set(get_untrusted_types(data=content))
-    except Exception as error:
-        raise BadArtifact(sha256, f"it is not a skops file ({type(error).__name__})") from error
+    found = _untrusted(content)
     if unknown := sorted(found - set(trusted) - REVIEWED):
         raise UntrustedArtifact(unknown)
     try:
         return loads(content, trusted=sorted(found))
     except Exception as error:
-        raise BadArtifact(sha256, f"skops could not rebuild it ({type(error).__name__}: {error})") from error
+        why = f"skops could not rebuild it ({type(error).__name__}: {error})"
+        raise BadArtifact(hashlib.sha256(content).hexdigest(), why) from error
+
+
+def _untrusted(content: bytes) -> set[str]:
+    """Types in `content` that skops does not know. Raises BadArtifact."""
+    from skops.io import get_untrusted_types
+
+    try:
+        return set(get_untrusted_types(data=content))
+    except Exception as error:
+        why = f"it is not a skops file ({type(error).__name__})"
+        raise BadArtifact(hashlib.sha256(content).hexdigest(), why) from error
+
+
+def _stands_in(kind: str, own: Set[str]) -> bool:
+    return kind.partition(".")[0] in own

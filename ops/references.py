@@ -14,10 +14,11 @@ from pilothouse.data.log.door import Door
 from pilothouse.data.policies import ColumnClass, GatePolicy, LabelPolicy, LogPolicy
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.rollups.segments import SegmentColumn, Segments
-from pilothouse.data.signature import NUMERIC, Signature, Task
+from pilothouse.data.signature import NUMERIC, Kind, Signature, Task
 from pilothouse.data.store import write_durably
 from pilothouse.data.windows import Clock, Window
 from pilothouse.data.workspace import Workspace
+from pilothouse.ops.scoring import fitted_names, numbered
 
 ENTITY = "entity_id"
 
@@ -63,24 +64,39 @@ def checked_class(column: str, told: str) -> ColumnClass:
 
 def feature_order(estimator: Any, features: Sequence[str] | None) -> tuple[str, ...] | None:
     """The order the estimator was fitted with, where it remembers one."""
-    fitted = getattr(estimator, "feature_names_in_", None)
-    return tuple(features) if features is not None else None if fitted is None else tuple(str(n) for n in fitted)
+    fitted = fitted_names(estimator)
+    return tuple(features) if features is not None else None if fitted is None else tuple(fitted)
 
 
-def with_model_classes(signature: Signature, estimator: Any) -> Signature:
-    """`signature` with the target's classes in the model's own order. Raises BadData when they are not the model's."""
+def with_model_classes(signature: Signature, estimator: Any, *, known: bool = False) -> Signature:
+    """`signature` with the target's classes in the model's own order. Raises BadData when they are not the model's.
+
+    known : whether the order of those in `signature` has been told, for a model that only numbers them.
+    """
     classes = getattr(estimator, "classes_", None)
     if classes is None or signature.task is Task.REGRESSION:
         return signature
     ordered = tuple(c.item() if hasattr(c, "item") else c for c in classes)
+    if known and numbered(ordered, signature.target.classes):
+        return signature
     strange = [c for c in signature.target.classes if c not in ordered]
     if strange or (signature.task is Task.BINARY and len(ordered) != 2):
-        known, told = (", ".join(map(repr, of)) for of in (ordered, signature.target.classes))
+        own, told = (", ".join(map(repr, of)) for of in (ordered, signature.target.classes))
         raise BadData(
-            f"The model knows the classes {known}; {signature.target.name!r} has {told} in the reference. "
-            "Give labels as the model was fitted on, and a task that fits it."
+            f"The model knows the classes {own}; {signature.target.name!r} has {told} in the reference. "
+            "Give labels as the model was fitted on, and a task that fits it; of a model that only numbers its classes, "
+            "say what they are in its order (class_order=[...])."
         )
     return replace(signature, target=replace(signature.target, classes=ordered))
+
+
+def without_gaps(signature: Signature, estimator: Any) -> Signature:
+    """`signature` without missing values for features that the model takes in a type that has none."""
+    if not hasattr(estimator, "gapless"):
+        return signature
+    gapless = estimator.gapless([f.kind is Kind.CATEGORY for f in signature.features])
+    features = (replace(f, nullable=f.nullable and place not in gapless) for place, f in enumerate(signature.features))
+    return replace(signature, features=tuple(features))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version as library_version
 from typing import Any
 
-import numpy as np
 import polars as pl
 from sqlalchemy import Connection
 
@@ -24,11 +24,15 @@ from pilothouse.data.state.store import State
 from pilothouse.data.store import Store
 from pilothouse.data.windows import Clock, Window, utc_now
 from pilothouse.data.workspace import Workspace
-from pilothouse.ops import artifacts
 from pilothouse.ops.actors import Actor, Right, require
-from pilothouse.ops.references import USUAL, ReferenceMaker, Terms, feature_order, with_model_classes
-from pilothouse.ops.runtimes.boosting import runtime_of, versions
+from pilothouse.ops.reference_scores import given_scores, scores, scores_of
+from pilothouse.ops.references import USUAL, ReferenceMaker, Terms, feature_order, with_model_classes, without_gaps
+from pilothouse.ops.runtimes.boosting import versions
 from pilothouse.ops.runtimes.conversion import Converter, rows_kept
+from pilothouse.ops.runtimes.examiner import Examiner
+from pilothouse.ops.runtimes.originals import Artifact
+from pilothouse.ops.runtimes.own import NONE, Own
+from pilothouse.ops.runtimes.taking import Original, take
 from pilothouse.ops.scoring import SklearnScorer
 
 ELSEWHERE = "elsewhere"
@@ -56,7 +60,7 @@ class Registry:
         self,
         actor: Actor,
         name: str,
-        estimator: Any,
+        model: Any,
         *,
         reference: pl.DataFrame,
         target: str,
@@ -67,26 +71,31 @@ class Registry:
         reference_window: Window | None = None,
         trained: Window | None = None,
         terms: Terms = USUAL,
+        own: Own = NONE,
+        class_order: Sequence[Value] | None = None,
     ) -> VersionRow:
-        """Register `estimator` as `name`, version 1, and make it the champion.
+        """Register `model` as `name`, version 1, and make it the champion.
 
+        model : a fitted estimator, the path of a file that holds one, or `module:object` of `own` code (see `take`).
         reference : labelled rows held out from training, one an example, with the target column. Everything is later
         compared with them. Rows without a label are left out of the reference performance.
         context : columns of `reference` that are logged with each row and are no features.
-        Raises InvalidName, AlreadyExists, MissingColumn, UnknownColumn, UntrustedArtifact, NotAllowed, or BadData when
-        the estimator cannot score the reference, or knows other classes than it has.
+        class_order : the target's classes in the model's order, for a model that only numbers them.
+        Raises InvalidName, AlreadyExists, MissingColumn, UnknownColumn, NotAllowed, what `take` raises, or BadData when
+        the model cannot score the reference, or knows other classes than it has.
         """
         self._check_free(actor, name)
-        features = feature_order(estimator, features)
-        signature = with_model_classes(infer_signature(reference, target, task, features, tuple(context)), estimator)
-        content = artifacts.dump(estimator, tuple(trusted))
-        types = artifacts.types_to_trust(content, tuple(trusted))
-        scorer = SklearnScorer(artifacts.load(content, types), signature, DEFAULT_THRESHOLD)
+        original = take(model, task, tuple(trusted), own)
+        features = feature_order(original.model, features)
+        inferred = infer_signature(reference, target, task, features, tuple(context), class_order)
+        signature = with_model_classes(inferred, original.model, known=class_order is not None)
+        signature = without_gaps(signature, original.model)
+        scorer = SklearnScorer(original.model, signature, DEFAULT_THRESHOLD)
         first = _First(
-            name=name, signature=signature, terms=terms.checked(name, signature), trusted=types, trained=trained,
-            artifact=content, runtime=runtime_of(estimator),
+            name=name, signature=signature, terms=terms.checked(name, signature), trained=trained, original=original,
+            scorer=scorer,
         )  # fmt: skip
-        return self._add_first(actor, first, reference, reference_window, partial(_scores, scorer, signature))
+        return self._add_first(actor, first, reference, reference_window, partial(scores, scorer, signature))
 
     def register_monitored(
         self,
@@ -121,7 +130,7 @@ class Registry:
         signature = infer_signature(reference, target, task, tuple(features), tuple(context), classes)
         first = _First(name=name, signature=signature, terms=terms.checked(name, signature), number=version)
         return self._add_first(
-            actor, first, reference, reference_window, partial(_given_scores, scored) if scored else lambda rows: None
+            actor, first, reference, reference_window, partial(given_scores, scored) if scored else lambda rows: None
         )
 
     def add_monitored_version(
@@ -144,8 +153,8 @@ class Registry:
         taken = self._as_before(model)
         if reference is not None:
             features = tuple(c for c in reference.columns if c not in (score, "prediction"))
-            scores = partial(_given_scores, score)
-            taken = self._taken_in(taken.row, reference, features, lambda signature: scores)
+            given = partial(given_scores, score)
+            taken = self._taken_in(taken.row, reference, features, lambda signature: given)
         with self.state.write() as conn:
             known = catalog.list_versions(conn, model)
             if found := next((v for v in known if v.version == version), None):
@@ -215,14 +224,14 @@ class Registry:
             workspace=self.workspace, name=first.name, signature=first.signature, terms=first.terms, clock=self.clock
         )
         profile = maker.make(reference, window, score)
-        version = self._converted(self._version(actor, first, first.number, "first version"), lambda: reference)
         terms = first.terms
         model = ModelRow(
             name=first.name, task=first.signature.task, signature=first.signature, profile_id=profile.profile_id,
             label_policy=terms.label_policy, gate_policy=terms.gate_policy, log_policy=terms.log_policy,
-            classes=dict(terms.classes), segments=terms.segments,
-            created_at=version.created_at, created_by=actor.name,
+            classes=dict(terms.classes), segments=terms.segments, created_at=self.clock(), created_by=actor.name,
         )  # fmt: skip
+        bare = self._version(actor, first, first.number, "first version")
+        version = self._examiner.of(bare, model, lambda: reference, first.scorer)
         with self.state.write() as conn:
             catalog.add_model(conn, model)
             catalog.add_version(conn, version)
@@ -235,13 +244,13 @@ class Registry:
         return version
 
     def _version(self, actor: Actor, first: _First, number: int, note: str) -> VersionRow:
+        artifact = None if first.original is None else first.original.put(self.store)
         return VersionRow(
-            model=first.name, version=number,
-            artifact_sha256=None if first.artifact is None else self.store.put(first.artifact),
-            runtime=first.runtime, signature=first.signature,
-            trusted_types=first.trusted, libraries={} if first.artifact is None else installed_libraries(),
-            threshold=DEFAULT_THRESHOLD, run_id=None, snapshot_sha256=None, trained=first.trained, scorecard=None,
-            note=note, created_at=self.clock(), created_by=actor.name,
+            model=first.name, version=number, artifact_sha256=artifact.sha256 if artifact else None,
+            runtime=artifact.runtime if artifact else ELSEWHERE, signature=first.signature,
+            trusted_types=artifact.trusted if artifact else (), code=artifact.code if artifact else None,
+            libraries=installed_libraries() if artifact else {}, threshold=DEFAULT_THRESHOLD, run_id=None,
+            snapshot_sha256=None, trained=first.trained, scorecard=None, note=note, created_at=self.clock(), created_by=actor.name,
         )  # fmt: skip
 
     def register_version(
@@ -257,16 +266,17 @@ class Registry:
         scorecard: Mapping[str, Any] | None = None,
         trained: Window | None = None,
         note: str = "",
+        own: Own = NONE,
     ) -> VersionRow:
         """Register a challenger. With a `run_id` it happens once: a second call returns the first call's version.
 
-        challenger : a fitted estimator, or the SHA-256 of an artifact that stands in the store already.
+        challenger : what `register_model` takes, or an Artifact that stands in the store already.
         reference : labelled rows held out from training, for a challenger that takes its features otherwise than the
         champion: of another type, more or fewer of them. Left out, it takes them as the champion does.
         trusted : types to trust; None takes the champion's. scorecard : kept with the new version's number in it.
         It becomes the champion only by `promote`.
-        Raises UnknownModel, NoChampion, UntrustedArtifact, UnportableModel, NotAllowed, BadArtifact when the store does
-        not hold those bytes, or BadData when it cannot score the reference.
+        Raises UnknownModel, NoChampion, NotAllowed, what `take` raises, BadArtifact when the store does not hold those
+        bytes, or BadData when it cannot score the reference.
         """
         require(self.state, actor, Right.OPERATOR, "register a version of", model, self.clock)
         with self.state.read() as conn:
@@ -274,19 +284,23 @@ class Registry:
             known = catalog.version_of_run(conn, run_id) if run_id else None
         if known:
             return known
-        stored = self._stored(challenger, champion, trusted)
         taken = self._as_before(model)
+        types = champion.trusted_types if trusted is None else tuple(trusted)
+        original = None if isinstance(challenger, Artifact) else take(challenger, taken.row.task, types, own)
+        artifact = original.put(self.store) if original else self._kept(challenger)
         if reference is not None:
-            estimator = artifacts.load(self.store.read(stored.sha256), stored.types)
-            scores = partial(_scores_of, estimator, champion.threshold)
-            taken = self._taken_in(taken.row, reference, feature_order(estimator, None), scores)
+            estimator = original.model if original else artifact.load(self.store)
+            features, score = feature_order(estimator, None), partial(scores_of, estimator, champion.threshold)
+            taken = self._taken_in(taken.row, reference, features, score)
         made = VersionRow(
-            model=model, version=0, artifact_sha256=stored.sha256, runtime=stored.runtime, signature=taken.signature,
-            trusted_types=stored.types, libraries=installed_libraries(), threshold=champion.threshold, run_id=run_id,
-            snapshot_sha256=snapshot_sha256, trained=trained, scorecard=None, note=note, created_at=self.clock(),
-            created_by=actor.name,
+            model=model, version=0, artifact_sha256=artifact.sha256, runtime=artifact.runtime, code=artifact.code,
+            signature=taken.signature, trusted_types=artifact.trusted, libraries=installed_libraries(),
+            threshold=champion.threshold, run_id=run_id, snapshot_sha256=snapshot_sha256, trained=trained,
+            scorecard=None, note=note, created_at=self.clock(), created_by=actor.name,
         )  # fmt: skip
-        made = self._converted(made, lambda: self._rows(taken.row, made) if reference is None else reference)
+        scorer = SklearnScorer(original.model, taken.signature, champion.threshold) if original else None
+        row = replace(taken.row, profile_id=taken.profile_id)
+        made = self._examiner.of(made, row, lambda: self._rows(row, made) if reference is None else reference, scorer)
         with self.state.write() as conn:
             known = catalog.version_of_run(conn, run_id) if run_id else None
             if known:
@@ -298,23 +312,35 @@ class Registry:
             _audit(conn, actor, version)
         return version
 
+    def convert_version(self, actor: Actor, model: str, version: int) -> VersionRow:
+        """Convert a version that is registered already; what became of it is written to its row.
+
+        Raises UnknownVersion, NotServedHere, NotAllowed, or BadData where the settings want no conversion.
+        """
+        require(self.state, actor, Right.OPERATOR, "convert a version of", model, self.clock)
+        if self.converter is None:
+            raise BadData('No version is converted while the setting onnx is "never". Set it to "where_equal".')
+        with self.state.read() as conn:
+            row, before = catalog.get_model(conn, model), catalog.get_version(conn, model, version)
+        found = self._examiner.of(
+            replace(before, artifact_sha256=before.artifact), row, lambda: self._rows(row, before)
+        )
+        with self.state.write() as conn:
+            catalog.set_examined(conn, found)
+            _audit(conn, actor, found, act="convert", at=self.clock())
+        return found
+
     def _rows(self, row: ModelRow, version: VersionRow) -> pl.DataFrame | None:
         return rows_kept(self.workspace, self.store, row, version.signature, version.snapshot_sha256)
 
-    def _converted(self, version: VersionRow, rows: Callable[[], pl.DataFrame | None]) -> VersionRow:
-        """`version` with what became of its conversion, if there is anything to convert. rows : to compare both on."""
-        if self.converter is None or version.artifact_sha256 is None:
-            return version
-        return replace(version, conversion=self.converter.convert(version, rows()))
+    @property
+    def _examiner(self) -> Examiner:
+        return Examiner(workspace=self.workspace, store=self.store, converter=self.converter)
 
-    def _stored(self, challenger: Any, champion: VersionRow, trusted: Sequence[str] | None) -> _Stored:
-        """The challenger's artifact, which stands in the store when this returns."""
-        types = tuple(trusted) if trusted is not None else champion.trusted_types
-        if isinstance(challenger, str):
-            self.store.read(challenger)
-            return _Stored(challenger, types, champion.runtime)
-        content = artifacts.dump(challenger, types)
-        return _Stored(self.store.put(content), artifacts.types_to_trust(content, types), runtime_of(challenger))
+    def _kept(self, artifact: Artifact) -> Artifact:
+        """`artifact`, whose bytes stand in the store as they should. Raises BadArtifact."""
+        self.store.read(artifact.sha256)
+        return artifact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,43 +352,17 @@ class _Taken:
     profile_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """An artifact in the store, the types that loading it may build, and what it is."""
-
-    sha256: str
-    types: tuple[str, ...]
-    runtime: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _First:
-    """A model about to be registered. artifact : None for one that is served elsewhere."""
+    """A model about to be registered. original, scorer : None for one that is served elsewhere."""
 
     name: str
     signature: Signature
     terms: Terms
-    trusted: tuple[str, ...] = ()
     trained: Window | None = None
-    artifact: bytes | None = None
-    runtime: str = ELSEWHERE
+    original: Original | None = None
+    scorer: SklearnScorer | None = None
     number: int = 1
-
-
-def _scores(scorer: SklearnScorer, signature: Signature, rows: pl.DataFrame) -> pl.Series | None:
-    try:
-        score = scorer.score(rows.select(signature.names)).score
-    except Exception as error:
-        raise BadData(f"The model cannot score the reference: {error}") from error
-    return None if score is None else pl.Series("score", np.asarray(score, dtype=np.float64))
-
-
-def _scores_of(estimator: Any, threshold: float, signature: Signature) -> Callable[[pl.DataFrame], pl.Series | None]:
-    return partial(_scores, SklearnScorer(estimator, with_model_classes(signature, estimator), threshold), signature)
-
-
-def _given_scores(column: str, rows: pl.DataFrame) -> pl.Series | None:
-    return rows[column].cast(pl.Float64) if column in rows.columns else None
 
 
 def _numbered(scorecard: Mapping[str, Any] | None, version: int) -> dict[str, Any] | None:
@@ -372,9 +372,13 @@ def _numbered(scorecard: Mapping[str, Any] | None, version: int) -> dict[str, An
     return {**scorecard, "challenger": {**scorecard.get("challenger", {}), "version": version}}
 
 
-def _audit(conn: Connection, actor: Actor, version: VersionRow) -> None:
+def _audit(
+    conn: Connection, actor: Actor, version: VersionRow, act: str = "register", at: datetime | None = None
+) -> None:
     details = {
         "version": version.version, "artifact_sha256": version.artifact_sha256, "onnx_sha256": version.onnx_sha256,
         "run_id": version.run_id,
     }  # fmt: skip
-    audit.append(conn, actor=actor.name, act="register", target=version.model, details=details, at=version.created_at)
+    if version.code is not None:
+        details |= {"code": version.code.name, "code_sha256": version.code.sha256}
+    audit.append(conn, actor=actor.name, act=act, target=version.model, details=details, at=at or version.created_at)

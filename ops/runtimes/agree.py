@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -36,14 +36,22 @@ class Agreement:
 
 def compare(original: Scored, form: Scored, unit: float = 1.0, tolerance: float = TOLERANCE) -> Agreement:
     """How two answers about the same rows agree. unit : what a difference of 1 is."""
-    apart = np.abs(_figures(original) - _figures(form)) / unit
-    silent = np.isnan(_figures(original)) & np.isnan(_figures(form))
-    apart = np.where(silent, 0.0, np.where(np.isnan(apart), np.inf, apart)).reshape(len(original.prediction), -1)
-    worst = apart.max(axis=1, initial=0.0)
+    found = agreement(figures(original), figures(form), unit, tolerance)
     classes = original.score is not None or original.scores is not None
     other = sum(a != b for a, b in zip(original.prediction, form.prediction, strict=True)) if classes else 0
+    return replace(found, other_class=other)
+
+
+def agreement(
+    original: NDArray[np.float64], form: NDArray[np.float64], unit: float = 1.0, tolerance: float = TOLERANCE
+) -> Agreement:
+    """How two sets of figures about the same rows agree, of shape (rows,) or (rows, classes)."""
+    apart = np.abs(original - form) / unit
+    silent = np.isnan(original) & np.isnan(form)
+    apart = np.where(silent, 0.0, np.where(np.isnan(apart), np.inf, apart)).reshape(len(original), -1)
+    worst = apart.max(axis=1, initial=0.0)
     return Agreement(
-        rows=len(worst), largest=float(worst.max(initial=0.0)), beyond=int((worst > tolerance).sum()), other_class=other
+        rows=len(worst), largest=float(worst.max(initial=0.0)), beyond=int((worst > tolerance).sum()), other_class=0
     )
 
 
@@ -51,10 +59,11 @@ def unit_of(signature: Signature, original: Scored) -> float:
     """What a difference is measured in: 1 for scores, the spread of the original's predictions for a regression."""
     if signature.task is not Task.REGRESSION:
         return 1.0
-    return float(np.nanstd(_figures(original))) or 1.0
+    return float(np.nanstd(figures(original))) or 1.0
 
 
-def _figures(scored: Scored) -> NDArray[np.float64]:
+def figures(scored: Scored) -> NDArray[np.float64]:
+    """The chances in an answer, or its predictions where it has none."""
     chances = scored.scores if scored.scores is not None else scored.score
     return np.asarray(scored.prediction if chances is None else chances, dtype=np.float64)
 
@@ -75,7 +84,8 @@ def odd_one_out(original: Scorer, form: Scorer, signature: Signature, rows: pl.D
 
 def _probes(feature: Feature, few: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     kind = few.schema[feature.name]
-    probes = [("a missing", few.with_columns(pl.lit(None, dtype=kind).alias(feature.name)))]
+    gap = ("a missing", few.with_columns(pl.lit(None, dtype=kind).alias(feature.name)))
+    probes = [gap] if feature.nullable else []
     if feature.kind is Kind.CATEGORY:
         probes.append(("a never seen", few.with_columns(pl.lit(_NEVER_SEEN).alias(feature.name))))
     return probes
@@ -85,7 +95,7 @@ def _alike(original: Scorer, form: Scorer, probe: pl.DataFrame, unit: float) -> 
     wanted, given = _tried(original, probe), _tried(form, probe)
     if wanted is None or given is None:
         # What one of them refuses the other must refuse too, or have no number for.
-        return all(scored is None or bool(np.isnan(_figures(scored)).all()) for scored in (wanted, given))
+        return all(scored is None or bool(np.isnan(figures(scored)).all()) for scored in (wanted, given))
     return compare(wanted, given, unit).holds
 
 

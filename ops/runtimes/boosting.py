@@ -1,26 +1,45 @@
-"""LightGBM and XGBoost behind their scikit-learn interface: which of them is in use, and how it is converted."""
+"""LightGBM, XGBoost and CatBoost behind their scikit-learn interface: which of them is in use, how it is converted."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("lightgbm", "xgboost")
+CATBOOST = "catboost"
+LIBRARIES = ("lightgbm", "xgboost", CATBOOST)
 SKLEARN = "sklearn"
 
 
 def runtime_of(model: Any) -> str:
     """Which library made `model`, or the last step of it: one of LIBRARIES, else `sklearn`."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    library = type(last).__module__.partition(".")[0]
+    library = getattr(type(last), "library", type(last).__module__.partition(".")[0])
     return library if library in LIBRARIES else SKLEARN
 
 
 def versions() -> dict[str, str]:
     """Versions of those libraries that this process has in use."""
     return {name: str(sys.modules[name].__version__) for name in LIBRARIES if name in sys.modules}
+
+
+def quiet(model: Any) -> Any:
+    """`model` as it may be fitted anew in any folder: CatBoost writes its course into the present one."""
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    if type(last).__module__.partition(".")[0] == CATBOOST:
+        last.set_params(allow_writing_files=False, verbose=False)
+    return model
+
+
+def to_onnx(model: Any) -> bytes:
+    """What CatBoost's own export makes of a model of its own. Raises its error for one with categories."""
+    with tempfile.TemporaryDirectory(prefix="pilothouse-") as folder:
+        file = Path(folder) / "model.onnx"
+        model.save_model(str(file), format="onnx")
+        return file.read_bytes()
 
 
 @cache

@@ -19,6 +19,7 @@ from pilothouse.data.workspace import Workspace
 from pilothouse.ops.pipeline.children import Children
 from pilothouse.ops.pipeline.context import Heavy, Result
 from pilothouse.ops.runtimes import tasks
+from pilothouse.ops.runtimes.originals import Artifact
 
 ROWS_COMPARED = 20_000
 
@@ -29,31 +30,39 @@ def silent(text: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converter:
-    """Converts versions of one workspace. heavy : does the work elsewhere. say : told how it went."""
+    """Converts versions of one workspace, and records what they say. heavy : does the work elsewhere. say : told how.
+
+    wanted : whether ONNX forms are; without, versions are only recorded.
+    """
 
     workspace: Workspace
     heavy: Heavy
     say: Callable[[str], None] = silent
+    wanted: bool = True
 
-    def convert(self, version: VersionRow, rows: pl.DataFrame | None) -> Conversion:
-        """What became of it. rows : with every feature of `version` as its callers send them; None where none are kept.
+    def examine(self, version: VersionRow, rows: pl.DataFrame | None, sample: tasks.Sample | None) -> tasks.Examined:
+        """What was found. rows : with every feature of `version` as its callers send them; None where none are kept.
 
-        Whatever goes wrong is a reason why the original answers, and no error.
+        sample : where to record; None for not at all. Whatever goes wrong is a reason why the original answers, and no
+        error.
         """
-        if rows is None or rows.is_empty():
-            return Conversion(reason="no rows are kept on which both could be compared")
+        if self.wanted and (rows is None or rows.is_empty()):
+            return tasks.Examined(conversion=Conversion(reason="no rows are kept on which both could be compared"))
         with tempfile.NamedTemporaryFile(dir=self.workspace.run, prefix="convert-", suffix=".parquet") as file:
-            _some(rows).select(version.signature.names).write_parquet(file.name)
-            task = tasks.Original(
-                artifact_sha256=version.artifact, trusted=version.trusted_types, signature=version.signature,
-                threshold=version.threshold, rows_file=file.name,
+            if rows is not None:
+                _some(rows).select(version.signature.names).write_parquet(file.name)
+            original = tasks.Original(
+                artifact=Artifact.of(version), signature=version.signature, threshold=version.threshold,
+                rows_file=file.name,
             )  # fmt: skip
             try:
-                return self.heavy("convert", task, Conversion)
+                task = tasks.ExamineTask(original=original, convert=self.wanted, sample=sample)
+                return self.heavy("convert", task, tasks.Examined)
             except StepFailed as error:
                 # A run that is called off, or whose worker ends, is broken off here and not registered half.
                 self.say(str(error))
-                return Conversion(reason=f"its conversion broke off ({error.why})")
+                broken = Conversion(reason=f"its conversion broke off ({error.why})")
+                return tasks.Examined(conversion=broken if self.wanted else None)
 
 
 def converter_of(workspace: Workspace, settings: Settings) -> Converter | None:

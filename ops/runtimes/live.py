@@ -27,6 +27,7 @@ from pilothouse.ops.holdings import Holdings
 from pilothouse.ops.pipeline.children import Children
 from pilothouse.ops.runtimes import tasks
 from pilothouse.ops.runtimes.agree import Agreement
+from pilothouse.ops.runtimes.originals import Artifact
 
 EVERY_S = 300.0
 _UNDER_WAY = timedelta(seconds=10)
@@ -86,7 +87,7 @@ class LiveChecks:
         with tempfile.NamedTemporaryFile(dir=self.workspace.run, prefix="check-", suffix=".parquet") as file:
             rows.write_parquet(file.name)
             original = tasks.Original(
-                artifact_sha256=version.artifact, trusted=version.trusted_types, signature=version.signature,
+                artifact=Artifact.of(version), signature=version.signature,
                 threshold=version.threshold, rows_file=file.name,
             )  # fmt: skip
             task = tasks.CheckTask(original=original, unit=told.unit, tolerance=told.tolerance)

@@ -31,7 +31,7 @@ class OnnxScorer:
 
     def __init__(self, content: bytes, signature: Signature, threshold: float, sha256: str = "") -> None:
         """Raises BadArtifact when the bytes are no ONNX file that this machine can run."""
-        self._session = _session(content, sha256)
+        self._session = open_session(content, sha256)
         self._missing = self._session.get_modelmeta().custom_metadata_map.get(MISSING, "")
         self._texts, self._numbers = matrices(signature.features)
         self._taken = {given.name for given in self._session.get_inputs()}
@@ -79,7 +79,8 @@ class OnnxScorer:
         return {name: feed[name] for name in self._taken}
 
 
-def _session(content: bytes, sha256: str) -> Any:
+def open_session(content: bytes, sha256: str = "") -> Any:
+    """A session of onnxruntime on an ONNX file, of one thread. Raises BadArtifact."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 
 from pilothouse.data.signature import Signature, Task
-from pilothouse.data.state.catalog import Conversion
+from pilothouse.data.state.catalog import Conversion, Recorded
 from pilothouse.data.store import Store
-from pilothouse.ops import artifacts
 from pilothouse.ops.runtimes.agree import TOLERANCE, Agreement, compare, odd_one_out, unit_of
 from pilothouse.ops.runtimes.onnx import OnnxScorer
+from pilothouse.ops.runtimes.originals import Artifact
 from pilothouse.ops.scoring import Scored, SklearnScorer, trust_checked_input
 
 Say = Callable[[str], None]
@@ -30,19 +30,61 @@ _WORDS = 160
 class Original:
     """An artifact of the store, and how it scores. rows_file : Parquet with rows to score, by feature name."""
 
-    artifact_sha256: str
-    trusted: tuple[str, ...]
+    artifact: Artifact
     signature: Signature
     threshold: float
     rows_file: str
 
     def load(self, store: Store) -> SklearnScorer:
         trust_checked_input()
-        model = artifacts.load(store.read(self.artifact_sha256), self.trusted)
-        return SklearnScorer(model, self.signature, self.threshold)
+        return SklearnScorer(self.artifact.load(store), self.signature, self.threshold)
 
     def rows(self) -> pl.DataFrame:
         return pl.read_parquet(Path(self.rows_file))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Reference rows in `folder`, on which what an original says is recorded."""
+
+    folder: str
+    profile_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamineTask:
+    """convert : whether an ONNX form is wanted. sample : None where nothing is to be recorded."""
+
+    original: Original
+    convert: bool
+    sample: Sample | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What was found out about a version; None for what was not asked for, or of which no rows are kept."""
+
+    conversion: Conversion | None = None
+    recorded: Recorded | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreTask:
+    """Score what was recorded again. form : the ONNX form's SHA-256, where that answers."""
+
+    original: Original
+    sample: Sample
+    recorded: Recorded
+    form: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescored:
+    """How far the original, and its ONNX form, are from what was recorded. form : None where there is none."""
+
+    original: Agreement
+    form: Agreement | None
+    libraries: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +96,39 @@ class CheckTask:
     tolerance: float
 
 
-def convert(task: Original, store: Store, say: Say) -> Conversion:
-    """The ONNX form of an artifact, in the store, if one agrees with the original on every row; else the reason."""
-    original, rows = task.load(store), task.rows()
+def examine(task: ExamineTask, store: Store, say: Say) -> Examined:
+    """Convert an artifact and record what it says, as far as that is asked for."""
+    from pilothouse.ops.runtimes.recorded import record_sample
+
+    original, sample = task.original.load(store), task.sample
+    return Examined(
+        conversion=convert(task.original, store, say, original) if task.convert else None,
+        recorded=None if sample is None else record_sample(store, original, sample, task.original.signature),
+    )
+
+
+def rescore(task: RescoreTask, store: Store, say: Say) -> Rescored:
+    """What an original and its form say now. Raises whatever loading or scoring raises under these libraries."""
+    from pilothouse.ops.registry import installed_libraries
+    from pilothouse.ops.runtimes.recorded import reference_rows, rescored
+
+    signature, original = task.original.signature, task.original.load(store)
+    rows = reference_rows(Path(task.sample.folder), signature)
+    assert rows is not None, "what was recorded once was made of rows that are kept"
+    form = task.form and OnnxScorer(store.read(task.form), signature, task.original.threshold, task.form)
+    return Rescored(
+        original=_plain(rescored(store, task.recorded, original, rows, signature)),
+        form=_plain(rescored(store, task.recorded, form, rows, signature)) if form else None,
+        libraries=installed_libraries(),
+    )
+
+
+def convert(task: Original, store: Store, say: Say, loaded: SklearnScorer | None = None) -> Conversion:
+    """The ONNX form of an artifact, in the store, if one agrees with the original on every row; else the reason.
+
+    loaded : the original, where it is loaded already.
+    """
+    original, rows = loaded or task.load(store), task.rows()
     wanted = original.score(rows)
     failed: list[Conversion] = []
     for content in _contents(original.model, task.signature):
@@ -115,8 +187,11 @@ def check(task: CheckTask, store: Store, say: Say) -> Agreement:
         # The log keeps the class of these, and no chances.
         other = sum(a != b for a, b in zip(wanted.prediction, answered.prediction, strict=True))
         return Agreement(rows=rows.height, largest=0.0, beyond=other, other_class=other)
-    found = compare(wanted, answered, task.unit, task.tolerance)
-    # What goes back as JSON must be a number.
+    return _plain(compare(wanted, answered, task.unit, task.tolerance))
+
+
+def _plain(found: Agreement) -> Agreement:
+    """What goes back as JSON must be a number."""
     return replace(found, largest=min(found.largest, sys.float_info.max))
 
 
