@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from pilothouse.data.history.results import (
@@ -37,11 +38,16 @@ from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.state.keys import KeyRow
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.runs import LogLine, Run, Step
+from pilothouse.data.state.trials import Trial
 from pilothouse.data.windows import Window
 from pilothouse.ops.batch.report import BatchRun
+from pilothouse.ops.forward.status import Lag
 from pilothouse.ops.governance.columns import ColumnLine
 from pilothouse.ops.governance.erasure import Receipt
 from pilothouse.ops.governance.log_state import LogState
+from pilothouse.ops.releases.loading import FailedLoad
+from pilothouse.ops.releases.proof import Proof
+from pilothouse.ops.releases.trying import Shadowed, Tried
 from pilothouse.ops.reports.report import EvidentlyReport
 
 
@@ -104,20 +110,16 @@ class History(Protocol):
     def watermark(self) -> Watermark: ...
 
 
-class Switched(Protocol):
-    """Proof of a switch: when a service worker first answered with the deployment's version."""
-
-    @property
-    def process(self) -> str: ...
-    @property
-    def at(self) -> datetime: ...
-    @property
-    def ms_after_flip(self) -> float: ...
-
-
 class Report(Protocol):
     @property
     def result(self) -> EvidentlyReport: ...
+
+
+class Package(Protocol):
+    """A Bento that was made."""
+
+    @property
+    def file(self) -> Path: ...
 
 
 class ModelFace(Protocol):
@@ -174,7 +176,30 @@ class ModelFace(Protocol):
     def segments_watched(self) -> tuple[str, ...]: ...
     def segments(self, by: str, window: Window) -> SegmentTable: ...
     def schema_changes(self, window: Window) -> tuple[SchemaChange, ...]: ...
-    def switch_proof(self, deployment_seq: int) -> Sequence[Switched]: ...
+    def proof(self, deployment_seq: int | None = None) -> Proof: ...
+    @property
+    def trials(self) -> tuple[Trial, ...]: ...
+    @property
+    def trial_acts(self) -> tuple[Trial, ...]: ...
+    @property
+    def failed_loads(self) -> tuple[FailedLoad, ...]: ...
+    def tried(self) -> Tried | None: ...
+    def shadowed(self) -> tuple[Shadowed, ...]: ...
+    def canary(
+        self,
+        version: int | None = None,
+        *,
+        share: str = "1%",
+        end: bool = False,
+        reason: str,
+        expected_epoch: int | None = None,
+    ) -> Trial: ...
+    def shadow(
+        self, version: int, *, end: bool = False, reason: str, expected_epoch: int | None = None
+    ) -> Trial: ...  # fmt: skip
+    @property
+    def forward_lag(self) -> Lag | None: ...
+    def package(self, out: Path, *, tell: Callable[[str], None]) -> Package: ...
 
 
 class HouseFace(Protocol):

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pilothouse.app import formats
 from pilothouse.data.state.catalog import Conversion, VersionRow
 from pilothouse.data.state.checks import LiveCheck
+from pilothouse.ops.preflight import Preflight
 
-_LIBRARIES = {"sklearn": "scikit-learn", "lightgbm": "LightGBM", "xgboost": "XGBoost", "onnx": "ONNX"}
+_LIBRARIES = {
+    "sklearn": "scikit-learn", "lightgbm": "LightGBM", "xgboost": "XGBoost", "catboost": "CatBoost",
+    "onnx": "the ONNX file", "object": "its own code",
+}  # fmt: skip
 
 
 def answering(version: VersionRow) -> str:
@@ -29,6 +33,19 @@ def checked_live(check: LiveCheck | None) -> str:
         return formats.NOTHING
     beyond = f", {formats.count(check.beyond)} too far apart" if check.beyond else ""
     return f"{formats.count(check.rows)}, at most {check.largest:.1e} apart{beyond}"
+
+
+def preflight_sentence(one: Preflight) -> str:
+    """`flights version 2 (champion): same, 1,000 rows at most 3.1e-08 apart (scikit-learn 1.7.2 -> 1.8.0)`."""
+    role = " (champion)" if one.champion else ""
+    compared = ""
+    if one.largest is not None:
+        compared = f", {formats.count(one.rows)} rows at most {one.largest:.1e} apart"
+    upgraded = ", ".join(f"{name} {then} -> {now}" for name, (then, now) in one.upgraded.items())
+    why = f": {one.reason}" if one.reason else ""
+    return (
+        f"{one.model} version {one.version}{role}: {one.verdict}{compared}{f' ({upgraded})' if upgraded else ''}{why}"
+    )
 
 
 def _distance(told: Conversion) -> str:

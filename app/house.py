@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -22,10 +23,12 @@ from pilothouse.data.history.history import History
 from pilothouse.data.history.results import Drift, Performance
 from pilothouse.data.log.schema import Role
 from pilothouse.data.state import catalog
+from pilothouse.data.state.schedules import Schedule
 from pilothouse.data.windows import Window
 from pilothouse.ops import house as ops
 from pilothouse.ops.batch.report import BatchRun, batch_runs
 from pilothouse.ops.figures import recount_day
+from pilothouse.ops.forward.status import ForwardStatus, Lag, forward_status
 from pilothouse.ops.governance.columns import allow_unmasking
 from pilothouse.ops.model import ModelHandle
 from pilothouse.ops.reports.report import EvidentlyReport
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from pilothouse.data.rollups.recount import RecountReport
     from pilothouse.ops.batch.report import ScoreReport
+    from pilothouse.ops.deploy.package import Package
 
 _FRAME_HEIGHT_PX = 700
 
@@ -119,6 +123,18 @@ class House(ops.House):
         with self.state.read() as conn:
             return Model(self, catalog.get_model(conn, name))
 
+    def package(
+        self, names: Sequence[str], out: str | Path, *, tell: Callable[[str], None] = lambda step: None
+    ) -> Package:
+        """Make one Bento of the champions of several models in the folder `out`. See `pilothouse.ops.deploy.package`."""
+        from pilothouse.ops.deploy.package import package
+
+        return package(self, names, out, tell=tell)
+
+    def forward_status(self) -> ForwardStatus:
+        """What of the log was sent on to the central house, and what waits; empty where `central_url` names none."""
+        return forward_status(self)
+
     def __repr__(self) -> str:
         return f"House({self.workspace.root}): {', '.join(self.models()) or 'no models yet'}"
 
@@ -163,6 +179,36 @@ class Model(ModelHandle):
         from pilothouse.ops.batch.entry import score
 
         return score(self, source, out, **options)
+
+    def package(
+        self, out: str | Path, *, version: int | None = None, tell: Callable[[str], None] = lambda step: None
+    ) -> Package:
+        """Make a Bento of a version (None: the champion) in the folder `out`: it serves alone, wherever it is taken.
+
+        tell : takes each step. Errors are those of `pilothouse.ops.deploy.package.package`.
+        """
+        from pilothouse.ops.deploy.package import package
+
+        return package(self.house, [self.name], out, version=version, tell=tell)
+
+    def schedule(
+        self, source: str | Path, out: str | Path, *, every: str, start: str | None = None, **options: Any
+    ) -> Schedule:
+        """Have a file scored again and again by the worker; `house.schedules()` lists what is, `house.unschedule(id)` ends it.
+
+        every : 1h, 1d, 1w. start : a time of day such as 03:00. %Y %m %d %H %M in `source` and `out` become the time at
+        which each batch is due. Options are the fields of `pilothouse.ops.batch.jobs.Asked`.
+        """
+        from pilothouse.ops.batch.jobs import Asked
+        from pilothouse.ops.batch.schedules import schedule
+
+        asked = Asked(source=str(source), out=str(out), **options)
+        return schedule(self.house, self.name, asked, every=every, start=start)
+
+    @property
+    def forward_lag(self) -> Lag | None:
+        """How far the model's log is from the central house; None where nothing is sent on."""
+        return forward_status(self.house).of(self.name)
 
     @property
     def batches(self) -> tuple[BatchRun, ...]:

@@ -32,6 +32,8 @@ from pilothouse.data.history.results import (
 from pilothouse.data.measures.compare import Comparison
 from pilothouse.data.measures.health import HEALTH_RULES
 from pilothouse.data.windows import Window
+from pilothouse.ops.releases.proof import Proof
+from pilothouse.ops.releases.trying import Shadowed, Tried
 
 Point = TypeVar("Point", TrendPoint, DriftPoint)
 
@@ -183,6 +185,24 @@ def compared(model: str, before: int, now: int, deployment_seq: int) -> Comparis
     except BadData:
         # Right after a switch there are no labelled rows yet, or all of one class: nothing to compare, and no fault.
         return None
+
+
+@st.cache_data(ttl=15, max_entries=8, show_spinner=False)
+def tried(model: str, epoch: int) -> Tried | None:
+    """The canary beside the champion. epoch : of the model, so that an act is seen at once."""
+    return session.house()[model].tried()
+
+
+@st.cache_data(ttl=15, max_entries=8, show_spinner=False)
+def shadowed(model: str, epoch: int) -> tuple[Shadowed, ...]:
+    """The shadows against the answers; `epoch` as in `tried`."""
+    return tuple(session.house()[model].shadowed())
+
+
+@st.cache_data(ttl=5, max_entries=32, show_spinner=False)
+def proof(model: str, deployment_seq: int) -> Proof:
+    """What a switch did to the requests around it."""
+    return session.house()[model].proof(deployment_seq)
 
 
 def way_so_far(model: str) -> Way:

@@ -51,7 +51,8 @@ def how_to_send(model: str, service_url: str | None, *, here: bool) -> str:
         )
     return (
         f"Rows are scored at `POST {where}/predict`, labels follow at `POST {where}/feedback`; "
-        f"`GET {where}` gives an example.{running}"
+        f"`GET {where}` gives an example. Clients of Triton, TensorFlow Serving and TorchServe need only the address "
+        f"(docs/protocols.md).{running}"
     )
 
 

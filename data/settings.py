@@ -17,6 +17,8 @@ ENV_PREFIX = "PILOTHOUSE_"
 IN_WORKSPACE = "sqlite"
 """Of `state_url` and `jobs_url`: the workspace's own files."""
 YES, ON = "yes", "on"
+NOWHERE = "none"
+"""Of `central_url` and `central_key_file`: nothing is sent on, no key is shown."""
 ANSWER_UNLOGGED = "answer_unlogged"
 """Of `disk_full`: rather an answer without its row than none."""
 WHERE_EQUAL = "where_equal"
@@ -56,6 +58,10 @@ class Settings:
     """How long a request waits in it at most."""
     caller_share: float = 0.5
     """What one caller may hold of the places before she no longer waits for one."""
+    max_shadows: int = 3
+    """Versions of one model that may be asked beside its champion at a time, without answering anybody."""
+    shadow_queue_rows: int = 10_000
+    """Rows that may wait in a worker for its shadows; more are dropped and counted."""
     seal_every_s: float = 2.0
     """How often the worker seals and folds while few rows are arriving."""
     seal_at_most_s: float = 60.0
@@ -89,6 +95,10 @@ class Settings:
     access_log_bytes: int = 64 * 1024 * 1024
     """Size at which a service worker's access log begins a new file; the last four are kept."""
     dashboard_port: int = 8501
+    central_url: str = NOWHERE
+    """The central house's service, which this place's log is sent on to; `none` sends nothing."""
+    central_key_file: str = NOWHERE
+    """A file with the API key that is shown there."""
     state_url: str = field(default=IN_WORKSPACE, repr=False)
     """Where models, versions, deployments, runs and the audit trail are kept. It may hold a password: never printed."""
     jobs_url: str = field(default=IN_WORKSPACE, repr=False)
@@ -117,7 +127,9 @@ def _parsed(name: str, value: object, source: str) -> Any:
         raise InvalidSetting(name, value, "a number above 0", source)
     if name == "caller_share" and parsed > 1:
         raise InvalidSetting(name, value, "a share above 0 and up to 1", source)
-    if name.endswith("_url") and parsed != IN_WORKSPACE and not str(parsed).startswith(_POSTGRESQL):
+    if name == "central_url" and parsed != NOWHERE and not str(parsed).startswith(("http://", "https://")):
+        raise InvalidSetting(name, value, f"{NOWHERE}, or an address such as https://models.example.com", source)
+    if name in ("state_url", "jobs_url") and parsed != IN_WORKSPACE and not str(parsed).startswith(_POSTGRESQL):
         raise InvalidSetting(name, f"{str(parsed).partition('://')[0][:20]}...", _STORES, source)
     if name.endswith("_port") and parsed > _LAST_PORT:
         raise InvalidSetting(name, value, f"a port from 1 to {_LAST_PORT}", source)

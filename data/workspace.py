@@ -83,6 +83,16 @@ class Workspace:
         return self.root / "bento"
 
     @property
+    def inbox(self) -> Path:
+        """Files that may be scored over HTTP; whoever may write here may have them scored."""
+        return self.root / "inbox"
+
+    @property
+    def results(self) -> Path:
+        """What jobs have scored, by the id of the job."""
+        return self.root / "results"
+
+    @property
     def run(self) -> Path:
         """Scratch of running processes: locks, metrics, logs. Nothing in it outlives them."""
         return self.root / "run"

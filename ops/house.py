@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -21,12 +21,13 @@ from pilothouse.data.errors import Unavailable
 from pilothouse.data.log.scrub import DamagedPart, known_damage
 from pilothouse.data.settings import Settings, load_settings
 from pilothouse.data.signature import Task
-from pilothouse.data.state import audit, catalog, checks, processes, runs
+from pilothouse.data.state import audit, catalog, checks, processes, runs, schedules
 from pilothouse.data.state.audit import AuditRow
 from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.state.checks import LiveCheck
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.runs import LogLine, Run, Step
+from pilothouse.data.state.schedules import Schedule
 from pilothouse.data.state.store import State
 from pilothouse.data.store import Store
 from pilothouse.data.windows import Clock, utc_now
@@ -37,12 +38,15 @@ from pilothouse.ops.model import ModelHandle
 from pilothouse.ops.references import USUAL, Terms
 from pilothouse.ops.registry import Registry
 from pilothouse.ops.releases.switch import Releases
+from pilothouse.ops.releases.trials import Trials
 from pilothouse.ops.runtimes.conversion import converter_of
+from pilothouse.ops.runtimes.own import NONE, Own
 
 if TYPE_CHECKING:
     from pilothouse.data.copies.take import Tell
     from pilothouse.ops.backup.backup import Backup, LastBackup
     from pilothouse.ops.governance.keys import Keys
+    from pilothouse.ops.preflight import Preflight
 
 if TYPE_CHECKING:
     from pilothouse.ops.imports.report import ImportReport, Preview
@@ -85,6 +89,10 @@ class House:
         return Releases(self.workspace, self.state, self.clock)
 
     @cached_property
+    def trials(self) -> Trials:
+        return Trials(self.workspace, self.state, self.settings.max_shadows, self.clock)
+
+    @cached_property
     def registry(self) -> Registry:
         return Registry(self.workspace, self.state, self.store, self.clock, converter_of(self.workspace, self.settings))
 
@@ -112,15 +120,25 @@ class House:
         return name in self.models()
 
     def register(
-        self, name: str, model: Any, *, reference: Any, target: str, task: str = "binary", **options: Any
+        self,
+        name: str,
+        model: Any,
+        *,
+        reference: Any,
+        target: str,
+        task: str = "binary",
+        own: Own = NONE,
+        **options: Any,
     ) -> VersionRow:
-        """Register a fitted scikit-learn `model` as `name` and make it the champion.
+        """Register `model` as `name` and make it the champion.
 
+        model : a fitted scikit-learn model, the path of a file that holds one, or `module:object` of own code.
+        own : code that comes with it. See `ops.runtimes.taking.take`, also for what is raised.
         reference : polars, pandas or Arrow frame of labelled rows held out from training, with the column `target`.
         Options are those of `Registry.register_model`, and the fields of `Terms` by their own names.
         """
         return self.registry.register_model(
-            self.actor, name, model, reference=as_polars(reference), target=target, task=Task(task),
+            self.actor, name, model, reference=as_polars(reference), target=target, task=Task(task), own=own,
             **_with_terms(options),
         )  # fmt: skip
 
@@ -137,15 +155,24 @@ class House:
         )
 
     def add_version(
-        self, name: str, model: Any, *, reference: Any = None, trusted: Sequence[str] | None = None, note: str = ""
+        self,
+        name: str,
+        model: Any,
+        *,
+        reference: Any = None,
+        trusted: Sequence[str] | None = None,
+        note: str = "",
+        own: Own = NONE,
     ) -> VersionRow:
-        """Register a fitted scikit-learn `model` as a challenger of the model `name`.
+        """Register `model`, which is given as in `register`, as a challenger of the model `name`.
 
         reference : a frame of labelled rows held out from training, for one that takes its features otherwise than the
         champion. See `Registry.register_version`, also for what is raised.
         """
         rows = None if reference is None else as_polars(reference)
-        return self.registry.register_version(self.actor, name, model, reference=rows, trusted=trusted, note=note)
+        return self.registry.register_version(
+            self.actor, name, model, reference=rows, trusted=trusted, note=note, own=own
+        )  # fmt: skip
 
     def add_watched_version(self, name: str, version: int, *, reference: Any = None, note: str = "") -> VersionRow:
         """A further version of the model `name` that is served elsewhere, under the number it has there.
@@ -186,9 +213,39 @@ class House:
         with self.state.read() as conn:
             return checks.live_check(conn, model, version)
 
-    def runs(self, model: str | None = None, limit: int = 50) -> tuple[Run, ...]:
+    def convert(self, model: str, version: int) -> VersionRow:
+        """Convert a version that is registered already to ONNX. See `Registry.convert_version`."""
+        return self.registry.convert_version(self.actor, model, version)
+
+    def preflight(
+        self, model: str | None = None, *, tell: Callable[[Preflight], None] = lambda _: None
+    ) -> tuple[Preflight, ...]:
+        """Whether versions would answer as before under the libraries installed here. See `ops.preflight.preflight`."""
+        from pilothouse.ops.preflight import preflight
+
+        return preflight(self.workspace, self.state, model, tell=tell)
+
+    def record_versions(self, model: str | None = None) -> tuple[VersionRow, ...]:
+        """Record what versions say of which nothing was recorded yet. See `ops.preflight.record_missing`."""
+        from pilothouse.ops.preflight import record_missing
+
+        return record_missing(self.workspace, self.state, self.store, model)
+
+    def runs(self, model: str | None = None, limit: int = 50, kind: str | None = None) -> tuple[Run, ...]:
+        """The newest runs first. kind : `retrain`, `score`; None for all."""
         with self.state.read() as conn:
-            return tuple(runs.list_runs(conn, model, limit))
+            return tuple(runs.list_runs(conn, model, limit, kind=kind))
+
+    def schedules(self, model: str | None = None) -> tuple[Schedule, ...]:
+        """Batches by the clock, the next due first."""
+        with self.state.read() as conn:
+            return tuple(schedules.list_schedules(conn, model))
+
+    def unschedule(self, schedule_id: str) -> Schedule:
+        """End a schedule. Raises UnknownSchedule, NotAllowed."""
+        from pilothouse.ops.batch.schedules import remove
+
+        return remove(self, schedule_id)
 
     def run(self, run_id: str) -> Run:
         """Raises UnknownRun."""

@@ -27,12 +27,11 @@ from pilothouse.data.measures.compare import Comparison
 from pilothouse.data.policies import GatePolicy, LabelPolicy, LogPolicy
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.signature import Signature, Task
-from pilothouse.data.state import catalog, deployments
+from pilothouse.data.state import catalog
 from pilothouse.data.state.audit import AuditRow
 from pilothouse.data.state.catalog import ModelRow, VersionRow
-from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.state.runs import Run
-from pilothouse.data.windows import Window, as_utc, parse_span, parse_window
+from pilothouse.data.windows import Window, parse_span, parse_window
 from pilothouse.ops.events import deployment_event, retrain_events
 from pilothouse.ops.frames import as_polars, under_our_names
 from pilothouse.ops.governance.columns import (
@@ -47,7 +46,10 @@ from pilothouse.ops.governance.columns import (
 from pilothouse.ops.governance.erasure import Receipt, erase, receipts
 from pilothouse.ops.governance.log_policy import drop, keep_now, preview, set_log_policy
 from pilothouse.ops.governance.log_state import LogState, log_state
-from pilothouse.ops.releases.switch import SwitchProof, champion_version
+from pilothouse.ops.releases.acts import ReleaseActs
+from pilothouse.ops.releases.proof import Proof, prove
+from pilothouse.ops.releases.switch import champion_version
+from pilothouse.ops.releases.trying import Shadowed, Tried, shadowed, tried
 from pilothouse.ops.reports.report import EvidentlyReport, make_report
 from pilothouse.ops.segments import segments_by, watch_segments
 
@@ -59,7 +61,7 @@ _OF_PREDICTIONS = {"id": "prediction_id", "entity": "entity_id", "key": "keys"}
 _OF_LABELS = {"id": "prediction_id"}
 
 
-class ModelHandle:
+class ModelHandle(ReleaseActs):
     """One model of a house: its past, and what can be done with it."""
 
     def __init__(self, house: House, row: ModelRow) -> None:
@@ -312,47 +314,17 @@ class ModelHandle:
         with self.house.state.read() as conn:
             return catalog.get_version(conn, self.name, number)
 
-    @property
-    def deployments(self) -> tuple[Deployment, ...]:
-        """Every change of champion, newest first."""
-        with self.house.state.read() as conn:
-            return tuple(deployments.history(conn, self.name))
+    def tried(self) -> Tried | None:
+        """The canary beside the champion, since it began; None when there is none."""
+        return tried(self)
 
-    @property
-    def champion(self) -> VersionRow | None:
-        with self.house.state.read() as conn:
-            live = deployments.current(conn, self.name)
-            return catalog.get_version(conn, self.name, live.version) if live else None
+    def shadowed(self) -> tuple[Shadowed, ...]:
+        """Each shadow against the answers to the same rows, over the last week at most."""
+        return shadowed(self)
 
-    @property
-    def epoch(self) -> int:
-        """The number a decision rests on: it changes with every promotion and roll back. 0 before the first."""
-        with self.house.state.read() as conn:
-            live = deployments.current(conn, self.name)
-        return live.seq if live else 0
-
-    def at(self, time: datetime) -> Deployment | None:
-        """Which version was live at `time`, since when, by whom and why; None when none was."""
-        with self.house.state.read() as conn:
-            return deployments.live_at(conn, self.name, as_utc(time))
-
-    def promote(self, version: int, *, reason: str, expected_epoch: int | None = None) -> Deployment:
-        """Make `version` the champion. See `Releases.promote`."""
-        return self.house.releases.promote(
-            self.house.actor, self.name, version, reason=reason, expected_epoch=expected_epoch
-        )
-
-    def rollback(self, to: int | None = None, *, reason: str, expected_epoch: int | None = None) -> Deployment:
-        """Return to the champion before this one, or to `to`. See `Releases.roll_back`."""
-        return self.house.releases.roll_back(
-            self.house.actor, self.name, to, reason=reason, expected_epoch=expected_epoch
-        )
-
-    def rollback_target(self) -> int | None:
-        return self.house.releases.rollback_target(self.name)
-
-    def switch_proof(self, deployment_seq: int) -> tuple[SwitchProof, ...]:
-        return self.house.releases.proof(deployment_seq)
+    def proof(self, deployment_seq: int | None = None) -> Proof:
+        """What a switch did to the requests around it, from the log; of the newest one by default. Raises UnknownSwitch."""
+        return prove(self, deployment_seq)
 
     def audit(self, limit: int = 200) -> tuple[AuditRow, ...]:
         """This model's acts, newest first."""
@@ -390,8 +362,8 @@ class ModelHandle:
             self.history.drift(window),
         )  # fmt: skip
 
-    def runs(self, limit: int = 50) -> tuple[Run, ...]:
-        return self.house.runs(self.name, limit)
+    def runs(self, limit: int = 50, kind: str | None = "retrain") -> tuple[Run, ...]:
+        return self.house.runs(self.name, limit, kind)
 
     def events(self, window: Window | None = None) -> tuple[Event, ...]:
         """What happened to the model, newest first: promotions, roll backs, retrains."""

@@ -20,10 +20,10 @@ class Slot:
     handle: int
 
     @classmethod
-    def take(cls, folder: Path, kind: str) -> Slot:
-        """The first free slot of `kind`. Raises StoreBusy when 64 processes hold one."""
+    def take(cls, folder: Path, kind: str, most: int = _MOST) -> Slot:
+        """The first free slot of `kind`. Raises StoreBusy when `most` processes hold one."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for number in range(_MOST):
+        for number in range(most):
             handle = os.open(folder / f"{kind}-{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,7 +31,7 @@ class Slot:
                 os.close(handle)
                 continue
             return cls(f"{kind}-{number}", handle)
-        raise StoreBusy(f"Every one of the {_MOST} {kind} slots in {folder.name}")
+        raise StoreBusy(f"Every one of the {most} {kind} slots in {folder.name}")
 
     def give_back(self) -> None:
         os.close(self.handle)

@@ -114,12 +114,14 @@ class Upkeep:
 
     def _seal(self, models: list[ModelRow]) -> bool:
         from pilothouse.data.log.seal import Sealer
+        from pilothouse.ops.forward.forwarder import sent_of
 
         if not self.holdings.hold(f"seal {socket.gethostname()}"):
             return False
         signatures = {model.name: model.signature for model in models}
         if self._sealer is None:
-            self._sealer = Sealer(self.workspace, self.settings, clock=self.clock, crash=self.crash)
+            sent = sent_of(self.state, self.settings)
+            self._sealer = Sealer(self.workspace, self.settings, clock=self.clock, crash=self.crash, sent=sent)
         report = self._sealer.seal(signatures)
         if report.set_aside:
             logger.error("%d logged rows could not be read and were set aside in their spool", report.set_aside)

@@ -17,11 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from pilothouse.data.errors import PilothouseError
-from pilothouse.data.settings import Settings, load_settings
+from pilothouse.data.settings import NOWHERE, Settings, load_settings
 from pilothouse.data.state import processes
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.store import State, jobs_url
@@ -29,6 +30,8 @@ from pilothouse.data.store import Store
 from pilothouse.data.windows import Clock, utc_now
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.answers import exit_code
+from pilothouse.ops.batch import schedules
+from pilothouse.ops.batch.schedules import EVERY_S as SCHEDULES_EVERY_S
 from pilothouse.ops.faults import Faults
 from pilothouse.ops.holdings import Holdings
 from pilothouse.ops.pipeline.children import Children
@@ -76,6 +79,7 @@ class Worker:
             worker=self.id, clock=clock, stopping=self.stopping, crash=crash, settings=settings,
         )  # fmt: skip
         self.checks = LiveChecks(workspace, self.state, settings, self.holdings, self.children, clock)
+        self.crash = crash
         self.jobs = Jobs(self.state, self.id, steps, self.children, lambda: self._engine(steps), clock)
 
     def run(self) -> None:
@@ -86,6 +90,11 @@ class Worker:
             threading.Thread(target=self._repeat, args=("jobs", self.jobs.turn, _JOBS_EVERY_S), daemon=True),
             threading.Thread(target=self._repeat, args=("live checks", self.checks.turn, LIVE_CHECK_S), daemon=True),
         ]
+        threads.append(
+            threading.Thread(target=self._repeat, args=("schedules", self._ask_due, SCHEDULES_EVERY_S), daemon=True)
+        )
+        if self.settings.central_url != NOWHERE:
+            threads.append(threading.Thread(target=self._send_on, daemon=True))
         for thread in threads:
             thread.start()
         self._keep_up()
@@ -128,6 +137,19 @@ class Worker:
             with self.faults.watch(task):
                 turn()
 
+    def _ask_due(self) -> None:
+        schedules.turn(self.state, self.settings, self.clock)
+
+    def _send_on(self) -> None:
+        """Tell the central house of the log until the worker ends."""
+        from pilothouse.ops.forward.forwarder import EVERY_S, Forwarder
+
+        forwarder = Forwarder(
+            self.workspace, self.state, self.settings, self.holdings, self.clock, self.stopping, self.crash
+        )
+        self._repeat("forward", forwarder.turn, EVERY_S)
+        forwarder.close()
+
     def _introduce(self) -> None:
         """A worker that was killed has left its row behind under the same id."""
         with self.state.write() as conn:
@@ -147,8 +169,15 @@ class Worker:
 
     def _engine(self, steps: StepRunner) -> Engine:
         from pilothouse.ops.pipeline.dbos_engine import DbosEngine
+        from pilothouse.ops.pipeline.kinds import steps_of
 
-        return DbosEngine(jobs_url(self.workspace, self.settings), self.slot.name, steps.call, self.clock())
+        return DbosEngine(
+            jobs_url(self.workspace, self.settings),
+            self.slot.name,
+            steps.call,
+            partial(steps_of, self.state),
+            self.clock(),
+        )
 
     def _take_leave(self, threads: Sequence[threading.Thread]) -> None:
         self.children.kill_all()

@@ -61,6 +61,8 @@ def head(face: ModelFace, state: LogState) -> None:
         with st.container(border=True, key="damage"):
             st.html(panels.damage(state.damage))
     widgets.tiles(panels.tiles(state, session.house().last_backup, session.now()))
+    if lag := face.forward_lag:
+        widgets.paragraph(f"Sent on to the central house: {lag.sentence}.")
 
 
 def held(state: LogState) -> None:

@@ -138,8 +138,11 @@ def runs(
     else:
         print_table(
             "Runs",
-            ("id", "model", "state", "verdict", "version", "asked for", "by"),
-            [(r.id, r.model, r.state, r.verdict, r.version, r.requested_at, r.requested_by) for r in house.runs()],
+            ("id", "model", "kind", "state", "verdict", "version", "asked for", "by"),
+            [
+                (r.id, r.model, r.kind, r.state, r.verdict, r.version, r.requested_at, r.requested_by)
+                for r in house.runs()
+            ],
         )
 
 

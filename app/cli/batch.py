@@ -21,6 +21,8 @@ pilothouse score flights march.parquet march-scored.parquet
 pilothouse score flights march.csv scored.csv --id booking --key flight --at departure
 
 pilothouse score flights march.parquet scored/ --version 3 --no-log
+
+pilothouse score flights in/%Y-%m-%d.parquet out/%Y-%m-%d.parquet --every 1d --start 03:00
 """
 
 
@@ -51,6 +53,11 @@ def score(
         Path | None, typer.Option(help="Where rows that cannot be scored are set aside; else beside OUT.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Of a CSV file, if it is guessed wrongly.")] = None,
+    every: Annotated[
+        str | None,
+        typer.Option(help="Have the worker do it again and again: 1h, 1d, 1w. IN and OUT may hold %Y %m %d."),
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="With --every 1d or 1w: the time of day, such as 03:00.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,8 +66,20 @@ def score(
     OUT is there whole or not at all. Broken off, the same command goes on where it stopped: no row comes twice.
     """
     from pilothouse.ops.batch.entry import score as score_rows
+    from pilothouse.ops.batch.jobs import Asked
+    from pilothouse.ops.batch.schedules import schedule
 
     handle = open_house(workspace)[name]
+    if every is not None:
+        asked = Asked(
+            source=str(source), out=str(out), version=version, id=id_, key=tuple(key or ()), at=at, entity=entity,
+            time_format=time_format, log=log, prefix=prefix, overwrite=overwrite,
+        )  # fmt: skip
+        made = schedule(handle.house, name, asked, every=every, start=start)
+        print(
+            f"{name}: {source} is scored every {every}, next at {made.next_at:%Y-%m-%d %H:%M} UTC (schedule {made.id})."
+        )
+        return
     with progress_bars(quiet=as_json) as tell:
         report = score_rows(
             handle, source, out, version=version, id=id_, key=key or (), at=at, entity=entity,

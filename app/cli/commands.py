@@ -4,7 +4,25 @@ from __future__ import annotations
 
 import typer
 
-from pilothouse.app.cli import ask, batch, change, imports, keeping, keys, log, look, run, safety, setup, versions
+from pilothouse.app.cli import (
+    ask,
+    batch,
+    change,
+    deploy,
+    forward,
+    imports,
+    keeping,
+    keys,
+    log,
+    look,
+    preflight,
+    releases,
+    run,
+    safety,
+    schedules,
+    setup,
+    versions,
+)
 
 app = typer.Typer(
     name="pilothouse",
@@ -20,8 +38,11 @@ app.command()(setup.init)
 app.command()(setup.register)
 app.command()(setup.add_version)
 app.command()(versions.versions)
+app.command()(preflight.convert)
+app.command()(preflight.preflight)
 app.command(name="import")(imports.import_)
 app.command(epilog=batch.EXAMPLES)(batch.score)
+app.command(epilog=deploy.EXAMPLES)(deploy.package)
 app.command()(run.up)
 app.command()(run.serve)
 app.command()(run.worker)
@@ -44,8 +65,13 @@ app.command()(change.retrain)
 app.command()(change.cancel)
 app.command()(change.promote)
 app.command()(change.rollback)
+app.command()(releases.releases)
+app.command()(releases.canary)
+app.command()(releases.shadow)
 app.command()(safety.backup)
 app.command()(safety.restore)
 app.add_typer(ask.audit, name="audit")
+app.add_typer(forward.forward, name="forward")
 app.add_typer(keys.keys, name="keys")
+app.add_typer(schedules.schedules, name="schedules")
 app.add_typer(keeping.quarantine, name="quarantine")

@@ -12,6 +12,15 @@ from typing import Annotated, Any
 import typer
 
 from pilothouse.app.cli.look import classes_of
+from pilothouse.app.cli.model_options import (
+    CodeOption,
+    DataOption,
+    MlflowOption,
+    MlflowStoreOption,
+    ModelOption,
+    TrustCodeOption,
+    own_of,
+)
 from pilothouse.app.cli.options import DEFAULT_WORKSPACE, PortOption, ServicePortOption, WorkspaceOption, open_house
 from pilothouse.app.cli.run import run_until_stopped, service_ports, up_commands
 from pilothouse.data.errors import BadData
@@ -37,10 +46,7 @@ def register(
     name: str,
     reference: Annotated[Path, typer.Option(help="Labelled rows held out from training: Parquet or CSV.")],
     target: Annotated[str, typer.Option(help="The column that the model predicts.")],
-    model: Annotated[
-        Path | None,
-        typer.Option(help="The fitted scikit-learn model, as a skops file. Left out: it is served elsewhere."),
-    ] = None,
+    model: ModelOption = None,
     task: Annotated[Task, typer.Option(help="What kind of prediction it is.")] = Task.BINARY,
     trust: Annotated[
         list[str] | None, typer.Option("--trust", help="A type in the model that you know and trust; repeat.")
@@ -56,37 +62,47 @@ def register(
         list[str] | None, typer.Option(help="A column by whose values outcomes are rolled up; repeat.")
     ] = None,
     horizon: Annotated[str, typer.Option(help="How long after a prediction its label may take: 7d, 8w.")] = "7d",
+    feature: Annotated[
+        list[str] | None, typer.Option(help="A feature, in the model's order, where it knows none; repeat.")
+    ] = None,
+    class_order: Annotated[
+        str | None,
+        typer.Option("--class-order", help="The classes in the model's order, where it only numbers them: a,b,c."),
+    ] = None,
+    code: CodeOption = None,
+    trust_code: TrustCodeOption = None,
+    data: DataOption = None,
+    from_mlflow: MlflowOption = None,
+    mlflow_store: MlflowStoreOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Register a model as NAME, version 1, and make it the champion.
 
-    Without --model it is only watched: its predictions come by `pilothouse import`, `/models/NAME/log` or the client,
+    Without --model or --from-mlflow it is only watched: its predictions come by `pilothouse import`, `/models/NAME/log` or the client,
     and the reference holds its own `score` beside the features and the target.
     """
-    from pilothouse.ops import artifacts
-
     house = open_house(workspace)
     terms: dict[str, Any] = {
         "context": tuple(context or ()), "classes": classes_of(told or []), "segments": tuple(segment or ()),
         "label_policy": LabelPolicy(horizon=parse_span(horizon)),
     }  # fmt: skip
     rows = _read_frame(reference)
-    if model is None:
+    given = from_mlflow or model
+    if given is None:
         house.monitor(name, reference=rows, target=target, task=task, **terms)
         print(f"{name} version 1 is registered. It is served elsewhere; what it predicts can be logged now.")
         return
-    trusted = tuple(trust or ())
-    fitted = artifacts.load(_read_bytes(model), trusted)
-    version = house.register(name, fitted, reference=rows, target=target, task=task, trusted=trusted, **terms)
+    own = own_of(code, trust_code, data, mlflow_store)
+    version = house.register(
+        name, given, reference=rows, target=target, task=task, trusted=tuple(trust or ()), own=own, features=feature,
+        class_order=_classes(class_order, rows, target), **terms,
+    )  # fmt: skip
     print(f"{name} version {version.version} is registered and champion (artifact {version.artifact[:12]}).")
 
 
 def add_version(
     name: str,
-    model: Annotated[
-        Path | None,
-        typer.Option(help="The fitted scikit-learn model, as a skops file. Left out: it is served elsewhere."),
-    ] = None,
+    model: ModelOption = None,
     version: Annotated[
         int | None, typer.Option("--version", min=1, help="Its number, for one that is served elsewhere.")
     ] = None,
@@ -98,25 +114,27 @@ def add_version(
         list[str] | None, typer.Option("--trust", help="A type in the model that you know and trust; repeat.")
     ] = None,
     note: Annotated[str, typer.Option(help="What is new in it.")] = "",
+    code: CodeOption = None,
+    trust_code: TrustCodeOption = None,
+    data: DataOption = None,
+    from_mlflow: MlflowOption = None,
+    mlflow_store: MlflowStoreOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Register a further version of NAME; it answers once it is promoted.
 
     With --reference its features may be of another type than before, more or fewer: rows of both stay in one log.
     """
-    from pilothouse.ops import artifacts
-
-    if (model is None) == (version is None):
-        raise BadData("Give either --model, or --version for one that is served elsewhere.")
+    given = from_mlflow or model
+    if (given is None) == (version is None):
+        raise BadData("Give either --model or --from-mlflow, or --version for one that is served elsewhere.")
     house = open_house(workspace)
     rows = None if reference is None else _read_frame(reference)
-    if model is None or version is not None:
+    if given is None or version is not None:
         added = house.add_watched_version(name, version or 1, reference=rows, note=note)
     else:
-        champion = house[name].champion
-        types = tuple(trust) if trust is not None else champion.trusted_types if champion else ()
-        fitted = artifacts.load(_read_bytes(model), types)
-        added = house.add_version(name, fitted, reference=rows, trusted=types, note=note)
+        own = own_of(code, trust_code, data, mlflow_store)
+        added = house.add_version(name, given, reference=rows, trusted=trust, note=note, own=own)
     print(f"{name} version {added.version} is registered.")
     for line in changed_features(house[name].signature, added.version):
         print(f"  {line}")
@@ -132,13 +150,18 @@ def changed_features(signature: Signature, version: int) -> list[str]:
     return sorted(lines | {f"{name}: not taken any more" for name in known - own.keys()})
 
 
-def _read_bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise BadData(f"There is no file {path}. Save the model with skops.io.dump(model, {str(path)!r}).")
-    return path.read_bytes()
+def _classes(text: str | None, rows: Any, target: str) -> list[Any] | None:
+    """The classes called in `text`, as values of the target's column. Raises BadData for one that is not there."""
+    if text is None:
+        return None
+    known = {str(value): value for value in rows[target].drop_nulls().unique().to_list()}
+    called = text.split(",")
+    if strange := [name for name in called if name not in known]:
+        raise BadData(f"{target} has no class {strange[0]!r}. It has: {', '.join(sorted(known))}.")
+    return [known[name] for name in called]
 
 
-def _read_frame(path: Path) -> object:
+def _read_frame(path: Path) -> Any:
     import polars as pl
 
     if not path.is_file():

@@ -8,7 +8,6 @@ from pilothouse.app.cli.options import (
     WorkspaceOption,
     open_house,
     print_json,
-    print_table,
 )
 from pilothouse.app.forms import answering, checked_live
 
@@ -23,21 +22,21 @@ def versions(name: str, workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json:
             {
                 "version": v.version, "champion": champion is not None and v.version == champion.version,
                 "runtime": v.runtime, "answers_with": v.answers_with, "artifact_sha256": v.artifact_sha256,
-                "conversion": v.conversion, "live_check": live, "created_at": v.created_at,
+                "conversion": v.conversion, "code": v.code, "live_check": live, "created_at": v.created_at,
                 "created_by": v.created_by, "note": v.note,
             }
             for v, live in found
         ]  # fmt: skip
         print_json({"model": name, "versions": rows})
         return
-    print_table(
-        f"{name}: versions",
-        ("version", "", "answers with", "live rows checked", "registered", "by", "note"),
-        [
-            (
-                v.version, "champion" if champion and v.version == champion.version else "", answering(v),
-                checked_live(live), v.created_at, v.created_by, v.note,
-            )
-            for v, live in found
-        ],
-    )  # fmt: skip
+    # What answers is told in whole sentences, which no column of a terminal has room for.
+    for v, live in found:
+        role = ", champion" if champion and v.version == champion.version else ""
+        print(f"version {v.version}{role}: registered {v.created_at:%Y-%m-%d %H:%M} UTC by {v.created_by}")
+        print(f"  answers with {answering(v)}")
+        if v.code is not None:
+            print(f"  own code {v.code.name}, SHA-256 {v.code.sha256[:12]}")
+        if live is not None:
+            print(f"  live rows checked: {checked_live(live)}")
+        if v.note:
+            print(f"  {v.note}")

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from pilothouse.app import formats, forms, markup
-from pilothouse.app.faces import Scorecard, Switched
+from pilothouse.app.faces import Scorecard
 from pilothouse.app.panel import Panel, Table
 from pilothouse.data.history.results import Performance
 from pilothouse.data.measures.compare import Comparison
@@ -187,6 +187,9 @@ def version_facts(
         ("Registered", f"{formats.moment(version.created_at, zone)} by {version.created_by}"),
         ("Artifact", markup.join([version.runtime, " ", digest])),
     ]
+    if version.code is not None:
+        digest = markup.tag("span", version.code.sha256[:_DIGITS], kind="ph-mono", title=version.code.sha256)
+        found.append(("Own code", markup.join([version.code.name, " ", digest])))
     if version.conversion is not None:
         answers = markup.tag("span", forms.answering(version), title=version.onnx_sha256 or "")
         found.append(("Answers with", markup.join([answers])))
@@ -250,30 +253,6 @@ def _deployment_row(d: Deployment, zone: tzinfo) -> list[object]:
         markup.tag("span", d.reason or formats.NOTHING, kind="ph-wrap"),
         f"#{d.audit_seq}",
     ]
-
-
-def proof_sentence(deployment: Deployment, switched: Sequence[Switched]) -> str:
-    """How fast a switch was: from the click to the flip, and from the flip to the last worker's first answer."""
-    click = formats.milliseconds((deployment.at - deployment.clicked_at).total_seconds() * 1000)
-    first = f"From click to flip {click} (all workers had loaded the version before the flip)."
-    if not switched:
-        return f"{first} No worker has reported an answer with version {deployment.version} yet."
-    slowest = formats.milliseconds(max(s.ms_after_flip for s in switched))
-    workers = f"{len(switched)} worker{'s' if len(switched) > 1 else ''}"
-    return f"{first} {workers} answered with version {deployment.version} within {slowest} of the flip."
-
-
-def proof_table(deployment: Deployment, switched: Sequence[Switched], zone: tzinfo) -> markup.Html:
-    head = ("Service worker", f"First on v{deployment.version}", "After the flip")
-    rows: list[list[object]] = [
-        [
-            markup.tag("span", s.process, kind="ph-mono"),
-            formats.second(s.at, zone),
-            formats.milliseconds(s.ms_after_flip),
-        ]
-        for s in switched
-    ]
-    return markup.table(head, rows, right=(2,))
 
 
 def audit_table(rows: Sequence[AuditRow], zone: tzinfo) -> markup.Html:

@@ -2,16 +2,18 @@
 
 PilothouseError
 ├── NotFound     UnknownWorkspace, UnknownModel, UnknownVersion, UnknownRun, UnknownFeature, UnknownBackup, UnknownColumn,
-│                CommitsGone, NothingDamaged, UnknownKey
+│                CommitsGone, NothingDamaged, UnknownKey, UnknownSchedule, VersionNotLive, UnknownSwitch
 ├── Refused      NotAllowed, AlreadyExists, AlreadyChampion, StaleDecision, NothingToRollBack, NoChampion,
 │                WorkersNotReady, LeaseLost, CannotRetrain, NotServedHere, ImportBrokenOff, FixedClass,
-│                NoReason, HiddenColumn, TooManyKeys
+│                NoReason, HiddenColumn, TooManyKeys, OtherFeatures, CanaryRunning, NoTrial, TooManyShadows,
+│                NotSentYet, NoResult
 ├── BadData      InvalidName, InvalidWindow, InvalidSetting, NaiveTime, MissingColumn, EmptyWindow, BadRows, NotJson,
 │                UntrustedArtifact, UnportableModel, BadArtifact, SchemaChanged, BadEntry, BadBackup, StepFailed,
 │                DamagedFile, BadMapping, BadFilter, AmbiguousColumns, UnreadableSource,
-│                BadPolicy, OnlyRollups, FiguresDiffer, FormsDiffer, BadScope, OpenWithoutKeys
+│                BadPolicy, OnlyRollups, FiguresDiffer, FormsDiffer, BadScope, BadShare, OpenWithoutKeys,
+│                UnfitModel, BadCode, UnreviewedCode
 └── Unavailable  StoreBusy, StoreDown, CommitConflict, LogUnavailable, LogBusy, DiskFull, ModelNotLoaded,
-                 PortTaken, QueryTooSlow, QueryCancelled
+                 PortTaken, QueryTooSlow, QueryCancelled, CentralAway
 
 `Refused` may be put right by a person, `Unavailable` is worth a retry. `pilothouse.ops.answers` is the one place
 that turns the tree into HTTP statuses and exit codes.
@@ -28,19 +30,24 @@ from pilothouse.data.errors.absent import (
     UnknownKey,
     UnknownModel,
     UnknownRun,
+    UnknownSchedule,
+    UnknownSwitch,
     UnknownVersion,
     UnknownWorkspace,
+    VersionNotLive,
 )
 from pilothouse.data.errors.data import (
     AmbiguousColumns,
     BadArtifact,
     BadBackup,
+    BadCode,
     BadEntry,
     BadFilter,
     BadMapping,
     BadPolicy,
     BadRows,
     BadScope,
+    BadShare,
     DamagedFile,
     EmptyWindow,
     Fault,
@@ -56,13 +63,16 @@ from pilothouse.data.errors.data import (
     OpenWithoutKeys,
     SchemaChanged,
     StepFailed,
+    UnfitModel,
     UnportableModel,
     UnreadableSource,
+    UnreviewedCode,
     UntrustedArtifact,
 )
 from pilothouse.data.errors.refused import (
     AlreadyChampion,
     AlreadyExists,
+    CanaryRunning,
     CannotRetrain,
     FixedClass,
     HiddenColumn,
@@ -71,11 +81,16 @@ from pilothouse.data.errors.refused import (
     LeaseLost,
     NoChampion,
     NoReason,
+    NoResult,
     NotAllowed,
     NothingToRollBack,
+    NoTrial,
+    NotSentYet,
     NotServedHere,
+    OtherFeatures,
     StaleDecision,
     TooManyKeys,
+    TooManyShadows,
     WorkersNotReady,
 )
 from pilothouse.data.errors.tree import (
@@ -86,6 +101,7 @@ from pilothouse.data.errors.tree import (
     Unavailable,
 )
 from pilothouse.data.errors.unavailable import (
+    CentralAway,
     CommitConflict,
     DiskFull,
     LogBusy,
@@ -104,6 +120,7 @@ __all__ = [
     "AmbiguousColumns",
     "BadArtifact",
     "BadBackup",
+    "BadCode",
     "BadData",
     "BadEntry",
     "BadFilter",
@@ -111,7 +128,10 @@ __all__ = [
     "BadPolicy",
     "BadRows",
     "BadScope",
+    "BadShare",
+    "CanaryRunning",
     "CannotRetrain",
+    "CentralAway",
     "CommitConflict",
     "CommitsGone",
     "DamagedFile",
@@ -135,14 +155,18 @@ __all__ = [
     "NaiveTime",
     "NoChampion",
     "NoReason",
+    "NoResult",
+    "NoTrial",
     "NotAllowed",
     "NotFound",
     "NotJson",
+    "NotSentYet",
     "NotServedHere",
     "NothingDamaged",
     "NothingToRollBack",
     "OnlyRollups",
     "OpenWithoutKeys",
+    "OtherFeatures",
     "PilothouseError",
     "PortTaken",
     "QueryCancelled",
@@ -154,17 +178,23 @@ __all__ = [
     "StoreBusy",
     "StoreDown",
     "TooManyKeys",
+    "TooManyShadows",
     "Unavailable",
+    "UnfitModel",
     "UnknownBackup",
     "UnknownColumn",
     "UnknownFeature",
     "UnknownKey",
     "UnknownModel",
     "UnknownRun",
+    "UnknownSchedule",
+    "UnknownSwitch",
     "UnknownVersion",
     "UnknownWorkspace",
     "UnportableModel",
     "UnreadableSource",
+    "UnreviewedCode",
     "UntrustedArtifact",
+    "VersionNotLive",
     "WorkersNotReady",
 ]

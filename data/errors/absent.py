@@ -30,6 +30,22 @@ class UnknownVersion(NotFound):
         super().__init__(f"{model} has no version {version}. It has: {listing}.")
 
 
+class VersionNotLive(NotFound):
+    def __init__(self, model: str, version: int, live: int) -> None:
+        self.model, self.version, self.live = model, version, live
+        super().__init__(
+            f"Version {version} of {model} does not answer here; version {live} does. Ask for that one, or leave the "
+            "version out for the one that is live."
+        )
+
+
+class UnknownSwitch(NotFound):
+    def __init__(self, model: str, seq: int, known: Iterable[int] = ()) -> None:
+        self.model, self.seq, self.known = model, seq, tuple(known)
+        listed = ", ".join(str(number) for number in self.known[:10])
+        super().__init__(f"{model} has no switch number {seq}. Its newest: {listed}.")
+
+
 class UnknownRun(NotFound):
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
@@ -82,3 +98,9 @@ class UnknownKey(NotFound):
             f"No key or caller is named {key_id[:63]!r}. `pilothouse keys list` names them."
             f"{did_you_mean(key_id, self.known)}"
         )
+
+
+class UnknownSchedule(NotFound):
+    def __init__(self, schedule_id: str) -> None:
+        self.schedule_id = schedule_id
+        super().__init__(f"No schedule has the id {schedule_id[:63]!r}. `pilothouse schedules list` names them.")

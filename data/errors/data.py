@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pilothouse.data.errors.tree import BadData, did_you_mean, listing
@@ -88,6 +88,36 @@ class UnportableModel(BadData):
         super().__init__(
             f"The model cannot be kept, because {what} exists only in this session. "
             "Move it into a module that is installed where the service runs, and import it from there."
+        )
+
+
+class UnfitModel(BadData):
+    """What was handed over is a model that cannot be kept or served as it is."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(f"{name} cannot be registered: {why}.")
+
+
+class BadCode(BadData):
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(f"{name} cannot be taken as code of a model: {why}. Give a wheel, a zip file or a .py module.")
+
+
+class UnreviewedCode(BadData):
+    """Code that nobody has said to have looked at. files : bytes of each module."""
+
+    DIGITS = 12
+    _SHOWN = 10
+
+    def __init__(self, name: str, sha256: str, files: Mapping[str, int]) -> None:
+        self.name, self.sha256, self.files = name, sha256, dict(files)
+        shown = ", ".join(f"{file} ({size:,} bytes)" for file, size in sorted(files.items())[: self._SHOWN])
+        more = f" and {len(files) - self._SHOWN:,} more" if len(files) > self._SHOWN else ""
+        super().__init__(
+            f"{name} holds code that will run with the service's rights: {shown}{more}. Read it; if you trust it, pass "
+            f"trust={sha256[: self.DIGITS]!r} (on the command line: --trust-code {sha256[: self.DIGITS]})."
         )
 
 
@@ -204,6 +234,15 @@ class BadScope(BadData):
         super().__init__(
             f"{got[:80]!r} is nothing that a key may be allowed. Allowed: {', '.join(self.allowed)}."
             f"{did_you_mean(got, self.allowed)}"
+        )
+
+
+class BadShare(BadData):
+    def __init__(self, got: str, most: str) -> None:
+        self.got, self.most = got, most
+        super().__init__(
+            f"{got[:40]!r} is no share for a canary. Allowed: 0.01% to {most}, in steps of 0.01%, such as 1% or 12.5%. "
+            "For more than that, promote the version."
         )
 
 

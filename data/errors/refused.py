@@ -52,6 +52,40 @@ class StaleDecision(Refused):
         )
 
 
+class OtherFeatures(Refused):
+    def __init__(self, model: str, version: int, champion: int) -> None:
+        self.model, self.version, self.champion = model, version, champion
+        super().__init__(
+            f"Version {version} of {model} takes other features than its champion, version {champion}: no request has "
+            "what both need, so it can be neither a canary nor a shadow. Promote it, or score a file with it."
+        )
+
+
+class CanaryRunning(Refused):
+    def __init__(self, model: str, version: int, share: str) -> None:
+        self.model, self.version, self.share = model, version, share
+        super().__init__(
+            f"{model} has a canary already: version {version} with {share} of the requests. A model has one at a time. "
+            f"End it first: pilothouse canary {model} --end --reason ..."
+        )
+
+
+class NoTrial(Refused):
+    def __init__(self, model: str, kind: str, version: int | None = None) -> None:
+        self.model, self.kind, self.version = model, kind, version
+        which = "" if version is None else f" of version {version}"
+        super().__init__(f"{model} has no {kind}{which} that could be ended; nothing was changed.")
+
+
+class TooManyShadows(Refused):
+    def __init__(self, model: str, running: Iterable[int], most: int) -> None:
+        self.model, self.running, self.most = model, tuple(running), most
+        super().__init__(
+            f"{model} has {len(self.running)} shadows already (versions {', '.join(map(str, self.running))}); the "
+            f"setting max_shadows allows {most}. End one first: pilothouse shadow {model} {self.running[0]} --end --reason ..."
+        )
+
+
 class NothingToRollBack(Refused):
     def __init__(self, model: str) -> None:
         self.model = model
@@ -124,3 +158,18 @@ class TooManyKeys(Refused):
             f"{caller} has two live keys already ({', '.join(self.live)}): the present one and its successor. "
             f"Revoke one of them first: pilothouse keys revoke {self.live[-1]} --reason ..."
         )
+
+
+class NotSentYet(Refused):
+    def __init__(self, model: str, waiting: int) -> None:
+        self.model, self.waiting = model, waiting
+        super().__init__(
+            f"{waiting:,} rows and labels of {model} have yet to be sent to the central house, and would be lost to it. "
+            "Wait until `pilothouse forward status` shows none, or set central_url to none to give them up."
+        )
+
+
+class NoResult(Refused):
+    def __init__(self, run_id: str, state: str) -> None:
+        self.run_id, self.state = run_id, state
+        super().__init__(f"The job {run_id} is {state}: it has no result. Ask for it again once it has succeeded.")

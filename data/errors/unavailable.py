@@ -80,3 +80,13 @@ class QueryTooSlow(Unavailable):
 class QueryCancelled(Unavailable):
     def __init__(self) -> None:
         super().__init__("The question was called off before it was answered. Ask again if you still want to know.")
+
+
+class CentralAway(Unavailable):
+    """wait_s : the least wait that the central house asks for. answered : it does answer, and refuses this model alone."""
+
+    def __init__(self, why: str, wait_s: float = 0.0, *, answered: bool = False) -> None:
+        self.why, self.wait_s, self.answered = why, wait_s, answered
+        super().__init__(
+            f"The central house takes nothing just now: {why}. What is logged here is kept, and sent when it can be reached."
+        )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import polars as pl
 
-from pilothouse.data.errors import NoReason
+from pilothouse.data.errors import NoReason, NotSentYet
 from pilothouse.data.log import erasure as steps
 from pilothouse.data.log.door import pseudonym
 from pilothouse.data.log.rewrite import ModelLog, Rewritten
@@ -28,6 +28,7 @@ from pilothouse.data.state import audit, catalog
 from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.store import write_durably
 from pilothouse.ops.actors import Right, require
+from pilothouse.ops.forward.status import unsent
 from pilothouse.ops.governance.log_policy import model_log
 from pilothouse.ops.holdings import borrowed
 from pilothouse.ops.pipeline import snapshot
@@ -87,12 +88,15 @@ def erase(handle: ModelHandle, entity: str, *, reason: str, dry_run: bool = Fals
     """Remove every row of `entity` from the model's log and what was made of it; returns the receipt, which is kept.
 
     entity : as callers send it; where the model's classes have it hashed, its hash is looked for.
-    Raises NotAllowed, NoReason, StoreBusy (try again: what was done stays done), DamagedFile.
+    Raises NotAllowed, NoReason, NotSentYet, StoreBusy (try again: what was done stays done), DamagedFile.
     """
     house = handle.house
     require(house.state, house.actor, Right.ADMIN, "erase an entity of", handle.name, house.clock)
     if not reason.strip():
         raise NoReason("An erasure")
+    waiting = 0 if dry_run else unsent(house.workspace, house.state, house.settings, handle.name)
+    if waiting:
+        raise NotSentYet(handle.name, waiting)
     names = (f"seal {socket.gethostname()}", f"fold {handle.name}")
     with borrowed(house.state, house.clock, *names):
         return _Erasure(handle, model_log(handle), entity, reason).run(dry_run)

@@ -55,6 +55,7 @@ def _work(store_root: str, task: str, request: bytes, say: Callable[[str], None]
     import msgspec
 
     from pilothouse.data.store import Store
+    from pilothouse.ops.batch import jobs as batches
     from pilothouse.ops.pipeline import tasks
     from pilothouse.ops.runtimes import tasks as runtimes
 
@@ -63,15 +64,24 @@ def _work(store_root: str, task: str, request: bytes, say: Callable[[str], None]
         return tasks.train(msgspec.json.decode(request, type=tasks.TrainTask), store, say)
     if task == "evaluate":
         return tasks.evaluate(msgspec.json.decode(request, type=tasks.EvaluateTask), store, say)
+    if task == batches.KIND:
+        _limit_memory()
+        return batches.score(msgspec.json.decode(request, type=batches.Task), say)
     _limit_itself()
     if task == "convert":
-        return runtimes.convert(msgspec.json.decode(request, type=runtimes.Original), store, say)
+        return runtimes.examine(msgspec.json.decode(request, type=runtimes.ExamineTask), store, say)
+    if task == "rescore":
+        return runtimes.rescore(msgspec.json.decode(request, type=runtimes.RescoreTask), store, say)
     return runtimes.check(msgspec.json.decode(request, type=runtimes.CheckTask), store, say)
 
 
 def _limit_itself() -> None:
     """End a piece of work that takes far more than it should, rather than the machine."""
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+    _limit_memory()
+
+
+def _limit_memory() -> None:
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,10 @@ from pilothouse.data.errors import StepFailed
 Result = TypeVar("Result")
 
 
+WITHIN_S = {"convert": 600.0, "check": 600.0, "rescore": 300.0}
+"""How long a task may take by the clock on the wall; those that are not named take as long as they take."""
+
+
 class _Line(msgspec.Struct):
     say: str | None = None
     result: msgspec.Raw = msgspec.Raw()
@@ -23,29 +28,34 @@ class _Line(msgspec.Struct):
 
 
 class Children:
-    """At most one process a run."""
+    """At most one process a run. within_s : how long each task may take."""
 
-    def __init__(self, store: Path) -> None:
-        self._store = store
+    def __init__(self, store: Path, within_s: Mapping[str, float] = WITHIN_S) -> None:
+        self._store, self._within_s = store, within_s
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
     def run(self, run_id: str, task: str, request: object, gives: type[Result], say: Callable[[str], None]) -> Result:
         """Do `task` in a process of its own and wait for it; `say` is called for each line that it has to tell.
 
-        Raises StepFailed when the task cannot be done, or its process ends without an answer (killed, out of memory).
+        Raises StepFailed when the task cannot be done or takes too long, or its process ends without an answer (killed,
+        out of memory).
         """
         command = [sys.executable, "-m", "pilothouse.ops.pipeline.child", str(self._store), task]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         with self._lock:
             self._running[run_id] = process
+        limit = self._within_s.get(task)
         try:
-            answer = _listen(process, msgspec.json.encode(request), say)
+            with _ended_after(process, limit) as late:
+                answer = _listen(process, msgspec.json.encode(request), say)
         finally:
             process.kill()
             process.wait()
             with self._lock:
                 del self._running[run_id]
+        if answer is None and late.is_set():
+            raise StepFailed(task, f"it was not done within {limit:g} s")
         if answer is None:
             raise StepFailed(task, f"its process ended with code {process.returncode} and without an answer")
         if answer.error is not None:
@@ -62,6 +72,24 @@ class Children:
         with self._lock:
             for process in self._running.values():
                 process.kill()
+
+
+@contextmanager
+def _ended_after(process: subprocess.Popen[bytes], limit_s: float | None) -> Iterator[threading.Event]:
+    """Kill the process unless the block ends within the limit. What it gives is set once that has happened."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(threading.TIMEOUT_MAX if limit_s is None else limit_s, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 def _listen(process: subprocess.Popen[bytes], request: bytes, say: Callable[[str], None]) -> _Line | None:

@@ -9,7 +9,7 @@ from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.store import Store
 from pilothouse.data.windows import Window
 from pilothouse.ops.pipeline import snapshot, tasks
-from pilothouse.ops.pipeline.tasks import Artifact
+from pilothouse.ops.runtimes.originals import Artifact
 
 
 def compare(

@@ -12,18 +12,17 @@ Importing it costs about two seconds of CPU, so that happens in the constructor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pilothouse.ops.pipeline.engine import CallStep, Output
-from pilothouse.ops.pipeline.requests import STEPS
 
 if TYPE_CHECKING:
     from dbos import DBOSConfig
 
 PIPELINE_SCHEMA = "1"
-"""Raised when STEPS or what they hand on changes in a way that a half-done run cannot follow."""
+"""Raised when steps or what they hand on changes in a way that a half-done run cannot follow."""
 
 KEEP_ENDED = timedelta(days=30)
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED"]
@@ -32,16 +31,19 @@ _ENDED = ["SUCCESS", "ERROR", "CANCELLED"]
 class DbosEngine:
     """An Engine. One a process: DBOS keeps its instance globally.
 
+    steps_of : the steps of a run.
     executor : an id that no other living process uses. Workflows that it left unfinished go on by themselves.
     """
 
-    def __init__(self, url: str, executor: str, call_step: CallStep, now: datetime) -> None:
+    def __init__(
+        self, url: str, executor: str, call_step: CallStep, steps_of: Callable[[str], Sequence[str]], now: datetime
+    ) -> None:
         from dbos import DBOS
 
         DBOS(config=_config(url, executor))
         self._dbos = DBOS
         try:
-            self._workflow = DBOS.workflow(name="retrain")(_flow(call_step))
+            self._workflow = DBOS.workflow(name="retrain")(_flow(call_step, steps_of))
             DBOS.launch()
             self._forget_before(now - KEEP_ENDED)
         except BaseException:
@@ -93,13 +95,14 @@ def _config(url: str, executor: str) -> DBOSConfig:
     }
 
 
-def _flow(call_step: CallStep) -> Callable[[str], None]:
+def _flow(call_step: CallStep, steps_of: Callable[[str], Sequence[str]]) -> Callable[[str], None]:
     """The workflow: each step once, its output kept by DBOS and handed to those after it."""
     from dbos import DBOS
 
+    # Its name is written to the engine's tables: runs of before an upgrade go on under it.
     def retrain(run_id: str) -> None:
         outputs: dict[str, Output] = {}
-        for name in STEPS:
+        for name in steps_of(run_id):
             output = DBOS.run_step({"name": name}, call_step, run_id, name, dict(outputs))
             if output is None:
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from sqlalchemy import Connection
 from uuid6 import uuid7
 
 from pilothouse.data.state import leases, processes, runs
@@ -13,6 +14,7 @@ from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock
 from pilothouse.ops.pipeline.children import Children
 from pilothouse.ops.pipeline.engine import Engine
+from pilothouse.ops.pipeline.kinds import ONE_AT_A_TIME
 from pilothouse.ops.pipeline.requests import close_run
 from pilothouse.ops.pipeline.tracking import StepRunner
 
@@ -47,7 +49,8 @@ class Jobs:
         """Attend to every run that is not over."""
         with self.state.read() as conn:
             active = runs.list_runs(conn, limit=_ALL, states=ACTIVE)
-        for run in active:
+        # Who asked first is served first.
+        for run in reversed(active):
             if run.state is RunState.CANCELLING:
                 self._stop(run)
             elif run.state is RunState.QUEUED:
@@ -74,7 +77,7 @@ class Jobs:
         """Whether this worker, and no other, now runs the waiting `run`."""
         now = self.clock()
         with self.state.write() as conn:
-            if runs.get(conn, run.id).state is not RunState.QUEUED:
+            if runs.get(conn, run.id).state is not RunState.QUEUED or _held_up(conn, run):
                 return False
             runs.set_run(conn, run.id, state=RunState.RUNNING, worker=self.worker, started_at=now)
             runs.append_log(conn, run.id, now, f"taken up by {self.worker}")
@@ -102,3 +105,11 @@ class Jobs:
         with self.state.write() as conn:
             if runs.get(conn, run_id).active:
                 close_run(conn, run_id, state, self.clock(), error)
+
+
+def _held_up(conn: Connection, run: Run) -> bool:
+    """Whether another run of its kind is being worked on, of a kind whose runs take turns."""
+    if run.kind not in ONE_AT_A_TIME:
+        return False
+    working = frozenset({RunState.RUNNING, RunState.CANCELLING})
+    return bool(runs.list_runs(conn, limit=1, states=working, kind=run.kind))

@@ -19,6 +19,7 @@ from pilothouse.data.state.runs import Run, RunState, StepState
 from pilothouse.data.state.store import State
 from pilothouse.data.windows import Clock, Window, as_utc, parse_span
 from pilothouse.ops.actors import Actor, Right, require
+from pilothouse.ops.runtimes.originals import FINISHED
 
 KIND = "retrain"
 STEPS = ("extract", "validate", "split", "train", "evaluate", "gate", "register")
@@ -99,6 +100,12 @@ def _check_retrainable(conn: Connection, model: str) -> None:
     champion = catalog.get_version(conn, model, deployments.in_force(conn, model).version)
     if champion.artifact_sha256 is None:
         raise CannotRetrain(model, "it is served elsewhere", "Register the model itself to retrain it here.")
+    if champion.runtime in FINISHED:
+        raise CannotRetrain(
+            model,
+            f"version {champion.version} came finished ({champion.runtime}): it cannot be fitted anew",
+            "Train it where it was made, and register the new version.",
+        )
     unseen = (ColumnClass.HASHED, ColumnClass.DROPPED)
     if kept_out := sorted(f.name for f in row.signature.features if row.classes.get(f.name) in unseen):
         raise CannotRetrain(

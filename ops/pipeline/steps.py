@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ from pilothouse.ops.pipeline.context import Context
 from pilothouse.ops.pipeline.engine import Output
 from pilothouse.ops.pipeline.gate import Decision, Verdict, decide
 from pilothouse.ops.pipeline.requests import Recipe
-from pilothouse.ops.pipeline.tasks import Artifact, EvaluateTask, Trained, TrainTask
+from pilothouse.ops.pipeline.tasks import EvaluateTask, Trained, TrainTask
+from pilothouse.ops.runtimes.originals import Artifact
 
 if TYPE_CHECKING:
     from pilothouse.ops.runtimes.conversion import Converter
@@ -162,7 +163,7 @@ def evaluate(context: Context) -> Comparison:
     champion = Artifact.of(_champion_row(context))
     task = EvaluateTask(
         champion=champion,
-        challenger=Artifact(sha256=context.output("train", Trained).artifact_sha256, trusted=champion.trusted),
+        challenger=replace(champion, sha256=context.output("train", Trained).artifact_sha256),
         signature=_signature(context),
         snapshot_sha256=context.output("extract", Extracted).snapshot_sha256,
         boundary=context.output("split", Split).judge.window.start,
@@ -189,8 +190,7 @@ def register(context: Context) -> Registered:
     version = registry.register_version(
         Actor(name=context.run.requested_by, roles=frozenset({Right.OPERATOR})),
         context.model.name,
-        trained.artifact_sha256,
-        trusted=_champion_row(context).trusted_types,
+        replace(Artifact.of(_champion_row(context)), sha256=trained.artifact_sha256),
         run_id=context.run.id,
         snapshot_sha256=context.output("extract", Extracted).snapshot_sha256,
         scorecard=gated.scorecard,
@@ -206,12 +206,12 @@ _STEPS: dict[str, Callable[[Context], object]] = {
 }
 
 
-def _converter(context: Context) -> Converter | None:
+def _converter(context: Context) -> Converter:
     from pilothouse.ops.runtimes.conversion import Converter
 
-    if context.settings.onnx != WHERE_EQUAL:
-        return None
-    return Converter(workspace=context.workspace, heavy=context.heavy, say=context.say)
+    return Converter(
+        workspace=context.workspace, heavy=context.heavy, say=context.say, wanted=context.settings.onnx == WHERE_EQUAL
+    )
 
 
 def _champion(context: Context) -> deployments.Deployment:

@@ -12,31 +12,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pilothouse.data.errors import BadData
 from pilothouse.data.measures.compare import Comparison, compare_scores
 from pilothouse.data.signature import Signature
-from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.store import Store
 from pilothouse.ops import artifacts
 from pilothouse.ops.pipeline import snapshot
 from pilothouse.ops.pipeline.snapshot import Examples
+from pilothouse.ops.runtimes.boosting import quiet
+from pilothouse.ops.runtimes.originals import Artifact
 from pilothouse.ops.scoring import SklearnScorer, model_frame
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
-    """A model in the store, and the types that loading it may build."""
-
-    sha256: str
-    trusted: tuple[str, ...]
-
-    @classmethod
-    def of(cls, version: VersionRow) -> Artifact:
-        return cls(sha256=version.artifact, trusted=version.trusted_types)
-
-    def load(self, store: Store) -> Any:
-        return artifacts.load(store.read(self.sha256), self.trusted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +67,13 @@ def train(task: TrainTask, store: Store, say: Say) -> Trained:
 
     rows = snapshot.before(snapshot.read(store, task.snapshot_sha256), task.boundary)
     examples = Examples.of(rows, task.signature)
-    model = seeded(clone(task.champion.load(store)), task.seed)
+    champion = task.champion.load(store)
+    if not hasattr(champion, "fit"):
+        raise BadData(
+            "The champion came in a file of its library, which does not say how it was fitted. Register the estimator "
+            "itself, and promote it, to retrain it."
+        )
+    model = quiet(seeded(clone(champion), task.seed))
     libraries = installed_libraries()
     say(f"fitting {type(model).__name__} on {rows.height:,} rows x {len(task.signature.features)} features")
     say(f"seed {task.seed}; " + ", ".join(f"{name} {version}" for name, version in libraries.items()))

@@ -21,11 +21,12 @@ from pilothouse.data.workspace import Workspace
 from pilothouse.ops.pipeline.children import Children
 from pilothouse.ops.pipeline.context import Context, Result
 from pilothouse.ops.pipeline.engine import Output
-from pilothouse.ops.pipeline.requests import STEPS, close_run
-from pilothouse.ops.pipeline.steps import run_step
+from pilothouse.ops.pipeline.kinds import STEPS, act_of
+from pilothouse.ops.pipeline.requests import close_run
 
 logger = logging.getLogger("pilothouse.pipeline")
-_LAST = STEPS[-1]
+_NOT_UNDONE = "register"
+"""A version that it is registering stays registered, so this step is finished even when the run is called off."""
 RETRY_AFTER_S = (0.5, 2.0, 8.0)
 """Pauses before a step is done again when the store or the log was busy."""
 
@@ -91,7 +92,7 @@ class StepRunner:
         if step.output is not None:
             return step.output
         try:
-            output = run_step(name, self._context(run, name, outputs))
+            output = act_of(run.kind, name)(self._context(run, name, outputs))
         except Exception:
             # A killed child shows up as an error of the step; why it was killed is known here only.
             self._look(run_id)
@@ -146,14 +147,16 @@ class StepRunner:
             self._refuse_to_go_on(runs.get(conn, run_id), name)
             runs.set_step(conn, run_id, name, state=StepState.DONE, finished_at=now, progress=1.0, output=output)
             self._note_result(conn, run_id, name, output)
-            if name == _LAST:
+            if name == STEPS[runs.get(conn, run_id).kind][-1]:
                 runs.set_run(conn, run_id, state=RunState.SUCCEEDED, finished_at=now)
         return output
 
     def _note_result(self, conn: Connection, run_id: str, name: str, output: Output) -> None:
         """What the run itself shows of a step: the verdict with its scorecard, the version with its number in both."""
         changes: dict[str, Any] = {}
-        if name == "gate":
+        if name == "score":
+            changes = {"outcome": output}
+        elif name == "gate":
             changes = {"verdict": output["decision"]["verdict"], "outcome": output["scorecard"]}
         elif name == "register":
             outcome = runs.get(conn, run_id).outcome or {}
@@ -168,10 +171,9 @@ class StepRunner:
         self._refuse_to_go_on(run, "")
 
     def _refuse_to_go_on(self, run: Run, name: str) -> None:
-        """A version that is being registered stays registered, so the last step is finished even when called off."""
         if self.stopping.is_set():
             raise WorkerStopping
-        if run.state is not RunState.RUNNING and name != _LAST:
+        if run.state is not RunState.RUNNING and name != _NOT_UNDONE:
             raise RunCancelled
 
     def _close(self, run_id: str, state: RunState, error: str | None = None) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pilothouse.data.errors import BadData, NotFound, PilothouseError, Refused, Unavailable
 from pilothouse.data.policies import LogPolicy
 from pilothouse.data.windows import Window
+from pilothouse.ops.runtimes.own import Own
 
 if TYPE_CHECKING:
     from pilothouse.app.house import House
@@ -23,6 +24,7 @@ __all__ = [
     "BadData",
     "LogPolicy",
     "NotFound",
+    "Own",
     "PilothouseError",
     "Refused",
     "Unavailable",

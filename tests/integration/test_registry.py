@@ -14,6 +14,7 @@ from pilothouse.data.policies import LabelPolicy
 from pilothouse.ops import artifacts
 from pilothouse.ops.house import House
 from pilothouse.ops.references import Terms
+from pilothouse.ops.runtimes.originals import Artifact
 
 
 @pytest.fixture
@@ -29,12 +30,12 @@ def champion_model(house: House) -> Any:
 def test_an_artifact_in_the_store_is_registered_as_it_is_and_its_scorecard_gets_its_number(house: House) -> None:
     first = house[MODEL].versions[0]
     version = house.registry.register_version(
-        house.actor, MODEL, first.artifact_sha256, run_id="run-1", scorecard={"challenger": {"brier": 0.1}}
+        house.actor, MODEL, Artifact.of(first), run_id="run-1", scorecard={"challenger": {"brier": 0.1}}
     )
     assert (version.version, version.artifact_sha256) == (2, first.artifact_sha256)
     assert (version.trusted_types, version.threshold) == (first.trusted_types, first.threshold)
     assert version.scorecard == {"challenger": {"brier": 0.1, "version": 2}}
-    assert house.registry.register_version(house.actor, MODEL, first.artifact_sha256, run_id="run-1") == version
+    assert house.registry.register_version(house.actor, MODEL, Artifact.of(first), run_id="run-1") == version
     assert [v.version for v in house[MODEL].versions] == [2, 1]
     house.close()
 
@@ -49,7 +50,7 @@ def test_an_estimator_is_stored_and_registered(house: House) -> None:
 @pytest.mark.parametrize(("sha256", "says"), [("0" * 64, "missing from the store"), ("../state", "not a SHA-256")])
 def test_what_the_store_does_not_hold_is_refused(house: House, sha256: str, says: str) -> None:
     with pytest.raises(BadArtifact, match=says):
-        house.registry.register_version(house.actor, MODEL, sha256)
+        house.registry.register_version(house.actor, MODEL, Artifact(sha256=sha256))
     assert len(house[MODEL].versions) == 1
     house.close()
 

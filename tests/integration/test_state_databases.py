@@ -19,7 +19,7 @@ from tests.support.processes import wait_until
 
 from pilothouse.data.errors import InvalidSetting, StaleDecision, StoreBusy, StoreDown, Unavailable
 from pilothouse.data.settings import load_settings
-from pilothouse.data.state import audit, deployments, leases, tables
+from pilothouse.data.state import audit, deployments, epochs, leases, tables
 from pilothouse.data.state.store import State
 from pilothouse.data.state.watch import Watch
 
@@ -61,7 +61,7 @@ def test_of_many_promotions_each_is_applied_or_refused_and_the_chain_is_whole(st
     def operate(number: int) -> None:
         for turn in range(20):
             with state.read() as conn:
-                epoch = deployments.newest_seq(conn)
+                epoch = epochs.epoch_of(conn, "churn")
             try:
                 promote(state, 1 + (number + turn) % 3, epoch)
                 applied[number] += 1

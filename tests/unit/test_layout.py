@@ -76,13 +76,11 @@ def test_sql_stands_in_data_alone() -> None:
 
 def test_nothing_is_loaded_that_could_run_code() -> None:
     dangerous = re.compile(r"^(pickle|cloudpickle|dill|joblib|marshal|shelve)(\.|$)")
-    wrong = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in MODULES
-        for name in imported(path)
-        if dangerous.match(name)
-    ]
-    assert wrong == []
+    found = {path.relative_to(ROOT).as_posix() for path in MODULES for name in imported(path) if dangerous.match(name)}
+    # The one process that makes skops files of foreign pickles.
+    assert found == {"ops/runtimes/quarantine.py"}
+    started = [path for path in MODULES if "pilothouse.ops.runtimes.quarantine" in imported(path)]
+    assert [path.name for path in started] == ["pickles.py"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

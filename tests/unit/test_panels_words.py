@@ -12,7 +12,6 @@ from pilothouse.data.state.deployments import Deployment
 from pilothouse.data.state.processes import ProcessRow
 from pilothouse.data.state.runs import Run, RunState, Step, StepState
 from pilothouse.data.windows import Window
-from pilothouse.ops.releases.switch import SwitchProof
 
 NOW = datetime(2026, 9, 20, tzinfo=UTC)
 CARD = {
@@ -70,18 +69,6 @@ def test_a_version_without_a_scorecard_is_not_called_good():
     assert releases.verdict(None) == ""
     assert "Not judged" in releases.verdict_chip(None)
     assert "not known" in releases.predicted_outcome(None, "flights", 2)
-
-
-def test_the_proof_of_a_switch_names_the_slowest_worker():
-    deployment = Deployment(
-        seq=2, model="flights", version=2, previous=1, act="promote", actor="ada", reason="", at=NOW,
-        clicked_at=NOW - timedelta(milliseconds=840), audit_seq=5,
-    )  # fmt: skip
-    proofs = [SwitchProof(process=f"p{ms}", at=NOW, ms_after_flip=ms) for ms in (41.2, 63.9)]
-    said = releases.proof_sentence(deployment, proofs)
-    assert "click to flip 840 ms" in said
-    assert "2 workers answered with version 2 within 64 ms" in said
-    assert "No worker has reported" in releases.proof_sentence(deployment, [])
 
 
 def a_run(state):

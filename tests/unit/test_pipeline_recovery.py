@@ -19,7 +19,7 @@ from pilothouse.data.state.runs import RunState, StepState
 from pilothouse.data.state.store import State
 from pilothouse.data.store import Store
 from pilothouse.data.workspace import Workspace
-from pilothouse.ops.pipeline import tracking
+from pilothouse.ops.pipeline import kinds, tracking
 from pilothouse.ops.pipeline.children import Children
 from pilothouse.ops.pipeline.context import Context
 from pilothouse.ops.pipeline.dbos_engine import DbosEngine
@@ -84,7 +84,7 @@ def test_a_store_that_is_busy_for_a_moment_does_not_cost_the_run(
     state: State, runner: StepRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "RETRY_AFTER_S", (0.01, 0.01))
-    monkeypatch.setattr(tracking, "run_step", busy_for(2))
+    monkeypatch.setattr(kinds, "run_step", busy_for(2))
     assert runner.call("r", "extract", {}) == {"done": "extract"}
     with state.read() as conn:
         assert runs.steps(conn, "r")[0].state is StepState.DONE
@@ -95,7 +95,7 @@ def test_a_store_that_stays_busy_ends_the_run_with_the_reason(
     state: State, runner: StepRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "RETRY_AFTER_S", (0.01, 0.01))
-    monkeypatch.setattr(tracking, "run_step", busy_for(3))
+    monkeypatch.setattr(kinds, "run_step", busy_for(3))
     assert runner.call("r", "extract", {}) is None
     with state.read() as conn:
         run = runs.get(conn, "r")
@@ -134,9 +134,9 @@ def test_an_engine_that_could_not_start_can_be_started_later(tmp_path: Path) -> 
     broken = tmp_path / "jobs.sqlite"
     broken.write_bytes(b"this is no database, and long enough to be read as one " * 40)
     with pytest.raises(Exception, match="not a database"):
-        DbosEngine(f"sqlite:///{broken}", "worker-0", call, NOW)
+        DbosEngine(f"sqlite:///{broken}", "worker-0", call, lambda _: STEPS, NOW)
     broken.unlink()
-    engine = DbosEngine(f"sqlite:///{broken}", "worker-0", call, NOW)
+    engine = DbosEngine(f"sqlite:///{broken}", "worker-0", call, lambda _: STEPS, NOW)
     engine.start("r")
     engine.start("r")
     assert done.wait(10)

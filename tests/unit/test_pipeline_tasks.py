@@ -19,7 +19,8 @@ from pilothouse.data.store import Store
 from pilothouse.ops import artifacts
 from pilothouse.ops.pipeline import snapshot, tasks
 from pilothouse.ops.pipeline.snapshot import Examples
-from pilothouse.ops.pipeline.tasks import Artifact, EvaluateTask, TrainTask
+from pilothouse.ops.pipeline.tasks import EvaluateTask, TrainTask
+from pilothouse.ops.runtimes.originals import Artifact
 from pilothouse.ops.scoring import SklearnScorer, model_frame
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

@@ -24,6 +24,7 @@ from pilothouse.ops.house import House
 from pilothouse.ops.runtimes import tasks
 from pilothouse.ops.runtimes.agree import TOLERANCE, compare
 from pilothouse.ops.runtimes.onnx import OnnxScorer
+from pilothouse.ops.runtimes.originals import Artifact
 from pilothouse.ops.scoring import SklearnScorer, load_original, load_scorer, model_frame
 
 CONVERTED = 'onnx = "where_equal"\n'
@@ -63,8 +64,7 @@ class Trial:
         self.rows.write_parquet(file)
         content = artifacts.dump(model, TRUSTED)
         self.task = tasks.Original(
-            artifact_sha256=self.store.put(content),
-            trusted=artifacts.types_to_trust(content, TRUSTED),
+            artifact=Artifact(sha256=self.store.put(content), trusted=artifacts.types_to_trust(content, TRUSTED)),
             signature=self.signature, threshold=0.5, rows_file=str(file),
         )  # fmt: skip
         self.original = SklearnScorer(model, self.signature, 0.5)
@@ -81,8 +81,9 @@ class Trial:
 def boosted(library: str, kind: str) -> Any:
     """An estimator of a library that need not be installed everywhere."""
     module = pytest.importorskip(library)
-    more = {"verbose": -1} if library == "lightgbm" else {}
-    return getattr(module, kind)(n_estimators=20, n_jobs=1, **more)
+    more: dict[str, Any] = {"xgboost": {"n_jobs": 1}, "lightgbm": {"n_jobs": 1, "verbose": -1}}.get(library, {})
+    more = more or {"thread_count": 1, "verbose": False, "allow_writing_files": False}
+    return getattr(module, kind)(n_estimators=20, **more)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +93,21 @@ def boosted(library: str, kind: str) -> Any:
         (lambda: boosted("lightgbm", "LGBMClassifier"), NUMBERS, "purpose", Task.MULTICLASS),
         (lambda: coded(boosted("xgboost", "XGBClassifier")), (*NUMBERS, "purpose", "home"), "failed", Task.BINARY),
         (lambda: boosted("xgboost", "XGBRegressor"), NUMBERS, "cost", Task.REGRESSION),
+        (lambda: boosted("catboost", "CatBoostClassifier"), NUMBERS, "purpose", Task.MULTICLASS),
+        (lambda: boosted("catboost", "CatBoostRegressor"), NUMBERS, "cost", Task.REGRESSION),
         (lambda: coded(RandomForestClassifier(20, random_state=0)), (*NUMBERS, "purpose"), "failed", Task.BINARY),
         (lambda: coded(HistGradientBoostingRegressor(max_iter=20)), (*NUMBERS, "purpose"), "cost", Task.REGRESSION),
     ],
-    ids=["lightgbm", "lightgbm alone, three classes", "xgboost", "xgboost alone, a number", "forest", "histogram"],
+    ids=[
+        "lightgbm",
+        "lightgbm alone, three classes",
+        "xgboost",
+        "xgboost alone, a number",
+        "catboost, three classes",
+        "catboost, a number",
+        "forest",
+        "histogram",
+    ],
 )
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_a_converted_model_answers_like_the_original(
