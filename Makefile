@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SIZE ?= small
 ONLY ?= all
+# Tests of one file stay together: they share what they start.
+PROCESSES ?= 2
 
 .PHONY: demo test check bench faults clean
 
@@ -11,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/pilothouse demo $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy
