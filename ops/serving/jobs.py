@@ -6,7 +6,7 @@ import asyncio
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.types import Scope
@@ -23,6 +23,7 @@ from pilothouse.ops.actors import Actor, Right, local_operator
 from pilothouse.ops.answers import Problem
 from pilothouse.ops.batch.inbox import in_inbox, result_file, take_in
 from pilothouse.ops.batch.jobs import KIND, Asked, request_score
+from pilothouse.ops.serving.checks import MAX_VERSION
 from pilothouse.ops.serving.exchange import CLOSE, JSON, Answer, FileAnswer, HttpRefusal, check_json, json_answer
 from pilothouse.ops.serving.models import Models
 from pilothouse.ops.serving.passing import Call
@@ -39,7 +40,8 @@ class BatchBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     input: str
     format: str = "parquet"
-    version: int | None = None
+    # A whole number may be written as 3.0.
+    version: Annotated[float, msgspec.Meta(ge=1, le=MAX_VERSION, multiple_of=1)] | None = None
     id: str | None = None
     key: tuple[str, ...] = ()
     at: str | None = None
@@ -97,8 +99,9 @@ class JobRoutes:
         else:
             asked, out = BatchBody(input="", format=suffix[1:]), suffix
             source = take_in(self._workspace, job, suffix, call.body)
+        version = None if asked.version is None else int(asked.version)
         chosen = Asked(
-            source=str(source), out=str(result_file(self._workspace, job, out)), version=asked.version, id=asked.id,
+            source=str(source), out=str(result_file(self._workspace, job, out)), version=version, id=asked.id,
             key=asked.key, at=asked.at, entity=asked.entity, time_format=asked.time_format, log=asked.log,
             prefix=asked.prefix,
         )  # fmt: skip
@@ -135,14 +138,24 @@ def _told(run: Run, step: Step) -> dict[str, Any]:
 def _body(content: bytes) -> BatchBody:
     try:
         body = msgspec.json.decode(content, type=BatchBody)
-    except msgspec.ValidationError:
-        wanted = "must be an object with input (a text) and, if need be, " + ", ".join(BatchBody.__struct_fields__[1:])
-        raise BadRows([Fault("", wanted)]) from None
+    except msgspec.ValidationError as error:
+        raise BadRows([_fault(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise NotJson("the body is not JSON") from None
     if body.format not in _FORMATS:
         raise BadRows([Fault("/format", f"must be {' or '.join(_FORMATS)}")])
     return body
+
+
+def _fault(said: str) -> Fault:
+    """What msgspec says of types and names, never of values, with its path as a pointer.
+
+    >>> _fault("Expected `str`, got `int` - at `$.key[...]`").pointer
+    '/key'
+    """
+    what, _, path = said.partition(" - at ")
+    found = re.match(r"`\$\.(\w+)", path)
+    return Fault(f"/{found[1]}" if found else "", what[:200])
 
 
 def _actor(call: Call) -> Actor:

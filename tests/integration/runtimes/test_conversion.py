@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ class Trial:
 
 def boosted(library: str, kind: str) -> Any:
     """An estimator of a library that need not be installed everywhere."""
-    module = pytest.importorskip(library)
+    module = import_module(library)
     more: dict[str, Any] = {"xgboost": {"n_jobs": 1}, "lightgbm": {"n_jobs": 1, "verbose": -1}}.get(library, {})
     more = more or {"thread_count": 1, "verbose": False, "allow_writing_files": False}
     return getattr(module, kind)(n_estimators=20, **more)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def with_own_transformer(own: Own) -> Any:
 
 
 def boosted(library: str, kind: str, sign: int) -> Any:
-    module = pytest.importorskip(library)
+    module = import_module(library)
     quiet = {"lightgbm": {"verbose": -1}, "catboost": {"verbose": False, "allow_writing_files": False}}
     return fitted(getattr(module, kind)(n_estimators=15, **quiet.get(library, {})), sign)
 
