@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SIZE ?= small
 ONLY ?= all
-# Tests of one file stay together: they share what they start.
+# Tests of one file stay together: they share what they start. Those marked `alone` measure, and run by themselves.
 PROCESSES ?= 2
+# Ending with 5 means that none was chosen.
+TOGETHER := --numprocesses $(PROCESSES) --dist loadfile -m "not alone"
 
 .PHONY: demo test check bench faults clean
 
@@ -13,7 +15,8 @@ demo: $(VENV)/.demo
 	$(BIN)/pilothouse demo $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest $(TOGETHER) $(ARGS) || test $$? -eq 5
+	$(BIN)/python -m pytest -m alone $(ARGS) || test $$? -eq 5
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy

@@ -19,7 +19,7 @@ from pilothouse.data.state import audit
 from pilothouse.ops.actors import Right, require
 from pilothouse.ops.deploy.build import DOCKERFILE, REQUIREMENTS
 from pilothouse.ops.deploy.contents import Packed, PackedModel, packed_model
-from pilothouse.ops.deploy.pins import pinned
+from pilothouse.ops.deploy.pins import leans_on, pinned
 from pilothouse.ops.deploy.plan import HOUSE, SERVICE, SERVICE_FILE, Plan
 from pilothouse.ops.deploy.wheels import write_wheel
 from pilothouse.ops.house import House
@@ -111,7 +111,9 @@ def _staged(house: House, chosen: Sequence[PackedModel], scratch: Path, tag: tup
     Packed(models=tuple(chosen), settings=settings).write(context / HOUSE, house.workspace)
     tell("the wheel is made of what is installed")
     wheels = [write_wheel(name, module, context / "wheels") for name, module in _distributions()]
-    libraries = {name for packed in chosen for name in packed.version.libraries} - {"python"}
+    artifacts = [house.store.read(packed.version.artifact) for packed in chosen]
+    needed = [leans_on(packed.version, artifact) for packed, artifact in zip(chosen, artifacts, strict=True)]
+    libraries = {name for names in needed for name in names}
     pins = pinned("pilothouse", besides=libraries, without=[name for name, _ in _distributions()])
     (context / REQUIREMENTS).write_text("\n".join(pins) + "\n")
     (context / SERVICE_FILE).write_text(SERVICE)

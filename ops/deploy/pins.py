@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
+from io import BytesIO
+from zipfile import ZipFile, is_zipfile
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pilothouse.data.errors import BadData
+from pilothouse.data.state.catalog import VersionRow
+from pilothouse.ops.runtimes import boosting
+
+_SKOPS_SCHEMA = "schema.json"
 
 
 def pinned(name: str, *, besides: Iterable[str] = (), without: Iterable[str] = ()) -> list[str]:
@@ -31,6 +37,26 @@ def pinned(name: str, *, besides: Iterable[str] = (), without: Iterable[str] = (
             found[key] = _version(needed.name)
         waiting += _needs(needed.name, extras)
     return [f"{key}=={version}" for key, version in sorted(found.items())]
+
+
+def leans_on(version: VersionRow, artifact: bytes) -> set[str]:
+    """Distributions that `version` cannot do without, beyond what pilothouse itself needs. artifact : its bytes.
+
+    A skops file names the modules of its classes. Own code may import whatever was there when it was registered.
+    """
+    optional = {*boosting.LIBRARIES} & {*version.libraries}
+    if version.code is None:
+        optional = {name for name in optional if _names(artifact, name)}
+    known = packages_distributions()
+    # XGBoost comes as one of several distributions.
+    return {known.get(name, [name])[0] for name in optional}
+
+
+def _names(artifact: bytes, module: str) -> bool:
+    if not is_zipfile(BytesIO(artifact)):
+        return False
+    with ZipFile(BytesIO(artifact)) as archive:
+        return _SKOPS_SCHEMA in archive.namelist() and f'"{module}.' in archive.read(_SKOPS_SCHEMA).decode()
 
 
 def _needs(name: str, extras: frozenset[str]) -> Iterator[Requirement]:

@@ -31,7 +31,7 @@ from tests.bench.table import Row
 from tests.bench.worlds import copy_of
 
 CONNECTIONS = 16
-TURNS = {"small": (7, 1.0), "full": (15, 2.0)}
+TURNS = {"small": (5, 1.0), "full": (9, 2.0)}
 """How many, and the seconds of each: many short ones, so that what else the machine does is shared out evenly."""
 MANY = 1000
 OURS, ORIGINAL, NO_LOG = "ours", "ours without ONNX", "ours without its log"

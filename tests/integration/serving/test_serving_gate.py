@@ -121,6 +121,7 @@ async def offered(port: int, rate: float, seconds: float, connections: int) -> l
     return answers
 
 
+@pytest.mark.alone
 def test_under_ten_times_the_load_goodput_stays_and_the_rest_is_told_at_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, slow_model: float
 ) -> None:
@@ -144,6 +145,7 @@ def test_under_ten_times_the_load_goodput_stays_and_the_rest_is_told_at_once(
     assert sorted(a[1] for a in shed)[len(shed) // 2] < 0.05
 
 
+@pytest.mark.alone
 def test_five_hundred_slow_bodies_do_not_hold_good_clients_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(port: int) -> tuple[list[float], list[float]]:
         async with Connection(port) as good:
@@ -170,6 +172,7 @@ def test_five_hundred_slow_bodies_do_not_hold_good_clients_up(bench: Bench, monk
     assert sorted(during)[15] < 3 * sorted(before)[15] + 0.02
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_body_of_a_gigabyte_is_refused_and_takes_no_memory(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, announced: bool
