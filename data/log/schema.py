@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -32,6 +33,7 @@ class Status(StrEnum):
     ERROR = "error"
 
 
+@lru_cache(maxsize=256)
 def prediction_schema(signature: Signature) -> pa.Schema:
     """Columns of the prediction table, in order. The first four carry file statistics.
 

@@ -72,7 +72,7 @@ def columns_of(body: bytes, signature: Signature, max_rows: int) -> Columns | No
         others = {name: _OTHER_CHECKS[column](given[column]) for column, name in _OTHERS.items() if column in given}
     except (_Uncommon, BadRows, *UNREADABLE):
         return None
-    logged = {f.column: pa.array(taken[f.name], from_pandas=True) for f in signature.features}
+    logged = {f.column: _logged(given[f.name], taken[f.name]) for f in signature.features}
     return Columns(rows=table.num_rows, features=taken, logged=logged | others)
 
 
@@ -107,6 +107,13 @@ def _taken(feature: Feature, column: pa.Array) -> Any:
         return _numbers(feature, column)
     _require(feature.nullable or not column.null_count)
     return column.to_pylist()
+
+
+def _logged(column: pa.Array, taken: Any) -> pa.Array:
+    """The column as the log has it: NaN is null there. As it came, where that is the same."""
+    if isinstance(taken, np.ndarray) and (column.type != pa.float64() or np.isnan(taken).sum() > column.null_count):
+        return pa.array(taken, from_pandas=True)
+    return column
 
 
 def _numbers(feature: Feature, column: pa.Array) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from typing import Any
 from tests.bench.rivals import MODEL_VARIABLE
 from tests.bench.servers import WORKERS, Command
 
-MLFLOW = "mlflow==3.18.0"
+MLFLOW = "mlflow==3.17.2"
 _SAME = ("scikit-learn", "numpy", "skops")
 _SAVE = """
 import json, os, joblib, mlflow.sklearn
