@@ -45,6 +45,7 @@ from pilothouse.ops.forward.status import Lag
 from pilothouse.ops.governance.columns import ColumnLine
 from pilothouse.ops.governance.erasure import Receipt
 from pilothouse.ops.governance.log_state import LogState
+from pilothouse.ops.objectives import Standing
 from pilothouse.ops.releases.loading import FailedLoad
 from pilothouse.ops.releases.proof import Proof
 from pilothouse.ops.releases.trying import Shadowed, Tried
@@ -199,6 +200,9 @@ class ModelFace(Protocol):
     ) -> Trial: ...  # fmt: skip
     @property
     def forward_lag(self) -> Lag | None: ...
+    def objective(
+        self, within: str | None = None, *, share: str = "99%", clear: bool = False, window: str | Window = "7d"
+    ) -> Standing | None: ...
     def package(self, out: Path, *, tell: Callable[[str], None]) -> Package: ...
 
 

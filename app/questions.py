@@ -32,6 +32,7 @@ from pilothouse.data.history.results import (
 from pilothouse.data.measures.compare import Comparison
 from pilothouse.data.measures.health import HEALTH_RULES
 from pilothouse.data.windows import Window
+from pilothouse.ops.objectives import Standing
 from pilothouse.ops.releases.proof import Proof
 from pilothouse.ops.releases.trying import Shadowed, Tried
 
@@ -203,6 +204,13 @@ def shadowed(model: str, epoch: int) -> tuple[Shadowed, ...]:
 def proof(model: str, deployment_seq: int) -> Proof:
     """What a switch did to the requests around it."""
     return session.house()[model].proof(deployment_seq)
+
+
+@st.cache_data(ttl=TTL_S, max_entries=64, show_spinner=False)
+def objective(model: str, range_text: str) -> Standing | None:
+    """How the latency objective was kept over the chosen range and the last hour."""
+    face = session.house()[model]
+    return face.objective(window=session.window(face))
 
 
 def way_so_far(model: str) -> Way:

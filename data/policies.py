@@ -1,4 +1,5 @@
-"""What a team has agreed on for a model: when labels are due, what a challenger must show, what the log may keep."""
+"""What a team has agreed on for a model: when labels are due, what a challenger must show, how fast it answers, what
+the log may keep."""
 
 from __future__ import annotations
 
@@ -59,6 +60,14 @@ class LabelPolicy:
 
     horizon: timedelta = timedelta(days=7)
     silence: Silence = Silence.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """How fast a model is to answer: this share of its requests, between 0 and 1, within so many milliseconds."""
+
+    within_ms: float
+    share: float = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ from pilothouse.ops.governance.columns import (
 from pilothouse.ops.governance.erasure import Receipt, erase, receipts
 from pilothouse.ops.governance.log_policy import drop, keep_now, preview, set_log_policy
 from pilothouse.ops.governance.log_state import LogState, log_state
+from pilothouse.ops.objectives import USUAL_SHARE, Standing, lately, parse_objective, set_objective, standing
 from pilothouse.ops.releases.acts import ReleaseActs
 from pilothouse.ops.releases.proof import Proof, prove
 from pilothouse.ops.releases.switch import champion_version
@@ -174,8 +175,22 @@ class ModelHandle(ReleaseActs):
 
     def health(self) -> Health:
         """Whether the model needs somebody, and why; judged by the champion's own answers."""
-        champion = self.champion
-        return self.history.health(self.house.clock(), champion.version if champion else None)
+        champion, kept = self.champion, lately(self)
+        return self.history.health(self.house.clock(), champion.version if champion else None, kept=kept)
+
+    def objective(
+        self, within: str | None = None, *, share: str = USUAL_SHARE, clear: bool = False, window: str | Window = "7d"
+    ) -> Standing | None:
+        """How the latency objective was kept over `window` and the last hour; None where there is none.
+
+        within, share : agree on another one first, such as 25ms for 99% of the requests. clear : on none.
+        Raises BadPolicy, NotAllowed, QueryTooSlow.
+        """
+        if clear or within is not None:
+            asked = None if clear or within is None else parse_objective(within, share)
+            set_objective(self, asked)
+            self.row = replace(self.row, objective=asked)
+        return standing(self, self.window(window) if isinstance(window, str) else window)
 
     def predict(self, frame: Any, *, log: bool = False) -> pl.DataFrame:
         """`frame` with the champion's `prediction` (and `score`), computed here. Nothing is logged unless `log`.

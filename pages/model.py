@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from pilothouse.app import formats, markup, questions, render, sentences, session, widgets
+from pilothouse.app import formats, markup, objectives, questions, render, sentences, session, widgets
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import drift as drifts
 from pilothouse.app.panels import fleet, performance, reports, segments, tables, traffic
@@ -225,6 +225,7 @@ def main() -> None:
     every = over_time(face)
     drift(face, every)
     asked(face, every)
+    objectives.section(face)
     by_segment(face)
     report(face)
     latest(face)

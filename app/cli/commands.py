@@ -15,6 +15,7 @@ from pilothouse.app.cli import (
     keys,
     log,
     look,
+    objective,
     preflight,
     releases,
     run,
@@ -68,6 +69,7 @@ app.command()(change.rollback)
 app.command()(releases.releases)
 app.command()(releases.canary)
 app.command()(releases.shadow)
+app.command()(objective.objective)
 app.command()(safety.backup)
 app.command()(safety.restore)
 app.add_typer(ask.audit, name="audit")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import tzinfo
 
-from pilothouse.app import formats
+from pilothouse.app import formats, markup, objective_words
 from pilothouse.app.panel import Panel, Table
 from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
 from pilothouse.data.history.results import TrafficPoint
+from pilothouse.ops.objectives import Standing
 
 _BAR = 0.85
 """Share of a bucket that its bar fills."""
@@ -85,6 +87,12 @@ def latency(points: Sequence[TrafficPoint], view: charts.View) -> Panel:
     spec = charts.timed(traces, view, yaxis=charts.value_axis(rangemode="tozero", hoverformat=".1f"))
     answer = f"95 of 100 answers within {formats.milliseconds(timed[-1].p95_latency_ms)} in the last bucket."
     return replace(panel, answer=answer, spec=spec, alt=f"Latency of {view.model}. {answer}")
+
+
+def objective_table(standing: Standing, zone: tzinfo) -> markup.Html:
+    """How a latency objective was kept, a line a span."""
+    head = [name.capitalize() for name in objective_words.HEAD]
+    return markup.table(head, objective_words.lines(standing, zone), right=(1, 2, 3))
 
 
 def _newest_version(points: Sequence[TrafficPoint]) -> list[TrafficPoint]:

@@ -11,6 +11,7 @@ import polars as pl
 from pilothouse.data.history.results import TrendPoint
 from pilothouse.data.history.split import answered_rows, by_point, labelled_rows
 from pilothouse.data.measures.health import Facts, HealthRules, Stretch
+from pilothouse.data.measures.objective import Kept
 from pilothouse.data.rollups.plan import day_start, next_day
 from pilothouse.data.rollups.schema import Part
 from pilothouse.data.windows import Window
@@ -23,10 +24,13 @@ _DAY = timedelta(days=1)
 _USUAL = timedelta(weeks=4)
 
 
-def gather_facts(history: History, now: datetime, version: int | None, rules: HealthRules) -> Facts:
+def gather_facts(
+    history: History, now: datetime, version: int | None, rules: HealthRules, kept: Kept | None
+) -> Facts:  # fmt: skip
     """The facts of `judge`, from whole business days up to the data's end; with `version`, of its own rows alone.
 
     Performance is judged on mature days alone: labels that come early are not like those that come late.
+    kept : how the latency objective was kept lately.
     """
     end = history.data_end()
     stretches = () if end is None else _stretches(history, _mature_end(history, end), version, rules)
@@ -42,6 +46,7 @@ def gather_facts(history: History, now: datetime, version: int | None, rules: He
         usual_coverage=usual,
         last_prediction=history.watermark().data_to,
         active_days=active,
+        kept=kept,
     )
 
 

@@ -43,6 +43,7 @@ from pilothouse.data.log.schema import TRAFFIC, Role
 from pilothouse.data.measures.distribution import draw_bins, mean_of
 from pilothouse.data.measures.feature_drift import measure_drift, measure_psi
 from pilothouse.data.measures.health import HEALTH_RULES, HealthRules, judge
+from pilothouse.data.measures.objective import Kept
 from pilothouse.data.policies import LabelPolicy
 from pilothouse.data.rollups.gaps import raw_from
 from pilothouse.data.rollups.outcomes import outcomes_in, realized
@@ -257,9 +258,14 @@ class History:
         with self._limit():
             return schema_changes(self._opened.source.predictions, self.signature, window)
 
-    def health(self, now: datetime, version: int | None = None, rules: HealthRules = HEALTH_RULES) -> Health:
-        """Whether the model needs somebody, and why; with `version`, judged by that version's own answers."""
-        return judge(gather_facts(self, now, version, rules), rules)
+    def health(
+        self, now: datetime, version: int | None = None, rules: HealthRules = HEALTH_RULES, kept: Kept | None = None
+    ) -> Health:
+        """Whether the model needs somebody, and why; with `version`, judged by that version's own answers.
+
+        kept : how its latency objective was kept lately.
+        """
+        return judge(gather_facts(self, now, version, rules, kept), rules)
 
     def count(
         self,

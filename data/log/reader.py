@@ -165,6 +165,18 @@ class PredictionLog:
         """
         return self._logged("requests", logged, {})
 
+    def in_time(self, window: Window, within_us: int, *, logged: bool = False) -> dict[str, int]:
+        """Requests whose event lies in `window`, and those of them answered within `within_us`: requests, in_time.
+
+        logged : whether the window is of when they were logged, as in `requests`.
+        """
+        log, time = self._predictions(), "logged_at" if logged else "at"
+        values = {"start": window.start, "end": window.end, "roles": [role.value for role in TRAFFIC]}
+        with Query(log) as query:
+            relation = query.relation("predictions", log, _events_near(window) if logged else window)
+            sql = statement("in_time").format(log=relation, time=quoted(time))
+            return query.ask(sql, values | {"within_us": within_us}).row(0, named=True)
+
     def pairs(self, logged: Window, version: int) -> dict[str, Any]:
         """The shadow `version` against the answers to the same rows: rows, agreement, difference, distance.
 

@@ -20,6 +20,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from time import perf_counter
 from typing import IO, NamedTuple
 
 from pilothouse.data.errors import DamagedFile, LogUnavailable, Unavailable
@@ -74,11 +75,19 @@ class Entry:
 Settled = Callable[[LogUnavailable | None], None]
 
 
+Committed = Callable[[int, float], None]
+
+
+def _untold(_rows: int, _lag_s: float) -> None:
+    """For spools of whose commits nobody needs to know."""
+
+
 class _Group(NamedTuple):
-    """Entries handed over together. `settled` is told once what became of all of them."""
+    """Entries handed over together, `at` by the clock of `perf_counter`. `settled` is told once what became of them."""
 
     entries: Sequence[Entry]
     settled: Settled
+    at: float
 
 
 def crc_of(seq: int, model: str, kind: str, format: str, caller_ids: bool, rows: int, body: bytes) -> int:
@@ -124,16 +133,23 @@ class Spool:
     """A process's own place in the log. `open` takes one; `close` gives it back with everything written.
 
     Not to be shared over a fork. `lost_rows` counts rows accepted under `async` durability that the disk then refused.
+    committed : told in the writer's thread, after each commit, its rows and the seconds since the first was handed over.
     """
 
     def __init__(
-        self, path: Path, lock: IO[bytes], durability: Durability, limits: Limits, connect: Connect = connect
+        self,
+        path: Path,
+        lock: IO[bytes],
+        durability: Durability,
+        limits: Limits,
+        connect: Connect = connect,
+        committed: Committed = _untold,
     ) -> None:
         self.path = path
         self.durability = durability
         self.lost_rows = 0
         self._lock = lock
-        self._connect = connect
+        self._connect, self._committed = connect, committed
         self._connection: sqlite3.Connection | None = None
         self._tally = Tally(path)
         self._room = Room(path, limits)
@@ -152,6 +168,7 @@ class Spool:
         *,
         limits: Limits | None = None,
         connect: Connect = connect,
+        committed: Committed = _untold,
     ) -> Spool:
         """Take the first free slot `<kind>-<n>.sqlite` in `folder`; a slot whose process has died is free.
 
@@ -170,7 +187,7 @@ class Spool:
                     lock.close()
                     raise LogUnavailable(f"{path.name}: {error}") from error
                 if usable:
-                    return cls(path, lock, Durability(durability), limits or Limits.of(Settings()), connect)
+                    return cls(path, lock, Durability(durability), limits or Limits.of(Settings()), connect, committed)
                 lock.close()
         raise LogUnavailable(f"all {_SLOTS} slots of {folder} are taken")
 
@@ -214,7 +231,7 @@ class Spool:
             if taken:
                 if self.durability is Durability.ASYNC:
                     settled(None)
-                self._queue.put(_Group(taken, settled))
+                self._queue.put(_Group(taken, settled, perf_counter()))
         return refusals
 
     def _refusal(self, entry: Entry) -> Unavailable | None:
@@ -276,9 +293,12 @@ class Spool:
             refusal = self._refused(entries, error)
         finally:
             self._give_back(entries)
+        lag_s = perf_counter() - groups[0].at
         if self.durability is not Durability.ASYNC:
             for group in groups:
                 group.settled(refusal)
+        if refusal is None:
+            self._committed(sum(entry.rows for entry in entries), lag_s)
 
     def _write(self, entries: Sequence[Entry]) -> None:
         if self._connection is None:

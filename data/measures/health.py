@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pilothouse.data.history.results import FeatureDrift, Health, Metric, Reason, State
+from pilothouse.data.measures.objective import Kept
 from pilothouse.data.windows import Window
 
 _ORDER = list(State)
@@ -53,7 +54,7 @@ class Facts:
     reference : metrics of the reference rows. drift : features over `drift_span`.
     coverage, usual_coverage : labelled share of mature rows, lately and before; None where there are no such rows.
     last_prediction : None when nothing was ever logged. active_days : days with rows among the eight that end with it.
-    zone : in which the sentences name days.
+    zone : in which the sentences name days. kept : how its latency objective was kept lately; None without one.
     """
 
     now: datetime
@@ -66,6 +67,7 @@ class Facts:
     usual_coverage: float | None
     last_prediction: datetime | None
     active_days: int
+    kept: Kept | None = None
 
 
 HEALTH_RULES = HealthRules()
@@ -184,6 +186,18 @@ def traffic(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
         yield _reason("traffic", State.WATCH, hours, limit, sentence, "Look at the callers")
 
 
+def latency(facts: Facts, _rules: HealthRules) -> Iterator[Reason]:
+    """Callers wait longer than was agreed."""
+    kept = facts.kept
+    if kept is not None and kept.missed:
+        asked = kept.objective
+        sentence = (
+            f"{kept.share:.2%} of {kept.requests:,} requests of the last {_lately(kept.window.length)} were answered within "
+            f"{asked.within_ms:g} ms; the objective asks for {asked.share * 100:g}%"
+        )
+        yield _reason("latency", State.WATCH, kept.share, asked.share, sentence, "Look at the latency")
+
+
 _ALL: tuple[Callable[[Facts, HealthRules], Iterator[Reason]], ...] = (
     auc_decay,
     auc_below_reference,
@@ -191,6 +205,7 @@ _ALL: tuple[Callable[[Facts, HealthRules], Iterator[Reason]], ...] = (
     drift,
     labels,
     traffic,
+    latency,
 )
 
 
@@ -217,6 +232,14 @@ def _too_few_labels(stretch: Stretch | None, rules: HealthRules) -> Reason:
 
 def _days(span: timedelta) -> int:
     return span // timedelta(days=1)
+
+
+def _lately(span: timedelta) -> str:
+    """
+    >>> _lately(timedelta(hours=1)), _lately(timedelta(days=7))
+    ('hour', '7 days')
+    """
+    return f"{_days(span)} days" if _days(span) else "hour"
 
 
 def _span(window: Window, zone: ZoneInfo) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from pilothouse.data.errors import AlreadyExists, NotServedHere, UnknownModel, UnknownVersion
-from pilothouse.data.policies import ColumnClass, GatePolicy, LabelPolicy, LogPolicy
+from pilothouse.data.policies import ColumnClass, GatePolicy, LabelPolicy, LogPolicy, Objective
 from pilothouse.data.signature import Signature, Task
 from pilothouse.data.state import tables
 from pilothouse.data.state.store import plain_row
@@ -19,7 +19,10 @@ from pilothouse.data.windows import Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
-    """A registered model. `segments`: columns by whose values outcomes are rolled up. `classes`: by column name."""
+    """A registered model. `segments`: columns by whose values outcomes are rolled up. `classes`: by column name.
+
+    objective : None where nobody has said how fast it is to answer.
+    """
 
     name: str
     task: Task
@@ -32,6 +35,7 @@ class ModelRow:
     log_policy: LogPolicy = field(default_factory=LogPolicy)
     classes: dict[str, ColumnClass] = field(default_factory=dict)
     segments: tuple[str, ...] = ()
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +157,11 @@ def set_classes(conn: Connection, name: str, classes: dict[str, ColumnClass]) ->
 def set_log_policy(conn: Connection, name: str, policy: LogPolicy) -> None:
     """Raises UnknownModel."""
     _change(conn, name, log_policy=msgspec.to_builtins(policy))
+
+
+def set_objective(conn: Connection, name: str, objective: Objective | None) -> None:
+    """Raises UnknownModel."""
+    _change(conn, name, objective=msgspec.to_builtins(objective))
 
 
 def set_segments(conn: Connection, name: str, segments: tuple[str, ...]) -> None:

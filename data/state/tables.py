@@ -67,6 +67,7 @@ models = Table(
     Column("log_policy", JSON, nullable=False),
     Column("classes", JSON, nullable=False),
     Column("segments", JSON, nullable=False),
+    Column("objective", JSON),
 )
 
 versions = Table(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pilothouse.data.log.decode import LabelDecoder, PredictionDecoder, decode
-from pilothouse.data.log.pending import Budget, SpoolFile, pending
+from pilothouse.data.log.pending import SpoolFile, pending
 from pilothouse.data.log.spool import EntryKind
+from pilothouse.data.log.waiting import first_logged_at
 from pilothouse.data.settings import NOWHERE, Settings
 from pilothouse.data.signature import Signature
 from pilothouse.data.state import catalog, forwards
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pilothouse.ops.house import House
-
-_FIRST = Budget(rows=1, size=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,18 +93,9 @@ def _lag(
             after = forwards.mark(conn, spool.id, model, kind)
             rows = spool.count(model, kind, after=after)
             waiting += rows
-            oldest += _logged_at(spool, model, kind, after, signature) if rows else []
+            oldest += first_logged_at(spool, model, kind, after, signature) if rows else []
     before = done.get(model)
     return Lag(
         model=model, waiting=waiting, since=min(oldest, default=None),
         counted=before.counted if before else Counted(), sent_at=before.at if before else None,
     )  # fmt: skip
-
-
-def _logged_at(spool: SpoolFile, model: str, kind: EntryKind, after: int, signature: Signature) -> list[datetime]:
-    """When the first entry that waits was taken in; none where it cannot be read."""
-    entries = [e for e in spool.read(model, kind, after=after, budget=_FIRST) if e.fault is None]
-    predictions = kind is EntryKind.PREDICTIONS
-    decoder = PredictionDecoder(signature) if predictions else LabelDecoder(signature)
-    times = decode(decoder, entries, "").table["logged_at" if predictions else "recorded_at"]
-    return [time.as_py() for time in times[:1]]

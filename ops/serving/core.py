@@ -30,6 +30,7 @@ from pilothouse.ops.serving.batching import Answered, Batcher, OtherForm
 from pilothouse.ops.serving.beside import Besides
 from pilothouse.ops.serving.bodies import Asked, Elsewhere, Told, micros, version_told
 from pilothouse.ops.serving.exchange import Answer, Header, json_answer
+from pilothouse.ops.serving.figures import ServiceFigures
 from pilothouse.ops.serving.framed import Framed, columns_of, framed
 from pilothouse.ops.serving.given import Given, predictions_of
 from pilothouse.ops.serving.loader import Loader
@@ -71,9 +72,10 @@ class Serving:
         self._pulse = Pulse(state, process, clock, self._details)
         self._loader = Loader(
             self.models, state, process_id=process.id, lock_file=_lock_file(workspace), clock=clock,
-            followed=self._followed, looked=metrics.tell, place=lambda: self._place,
+            followed=self._followed, looked=metrics.tell, place=lambda: self._place, loaded=metrics.loaded,
         )  # fmt: skip
         self._place: str | None = None
+        metrics.also(ServiceFigures(workspace, self.models, clock))
 
     @property
     def ready(self) -> bool:
@@ -87,8 +89,9 @@ class Serving:
     def start(self) -> None:
         self._loader.start()
         self._spool = Spool.open(
-            self._spool_folder, SPOOL_KIND, self._settings.durability, limits=Limits.of(self._settings)
-        )
+            self._spool_folder, SPOOL_KIND, self._settings.durability, limits=Limits.of(self._settings),
+            committed=self.metrics.committed,
+        )  # fmt: skip
         self._writing = Writing(self._spool)
         self._place = self._spool.id
         self._shadows.start()
@@ -256,6 +259,7 @@ class Serving:
 
     async def log_failed(self, live: LiveModel, role: Role, asked: Asked, began: float, caller: str | None) -> None:
         """Log rows on which the model itself failed, under ids of our own: the caller may well send hers again."""
+        self.metrics.failed(live.name)
         now, count = self._clock(), len(asked.rows)
         entry = PredictionEntry(
             version=live.version, role=role, ids=new_ids(count, now), predictions=[None] * count,
@@ -330,7 +334,9 @@ class Serving:
         }
 
     def _followed(self, switched: list[Switched]) -> None:
-        self.metrics.followed(self.models.versions(), len(switched))
+        adopted_s = [max(0.0, (each.at - each.flipped_at).total_seconds()) for each in switched]
+        self.metrics.followed(self.models.versions(), self.models.warm(), adopted_s)
+        self.metrics.aims(self.models.objectives)
 
 
 async def _named(refusal: Callable[[bytes], PilothouseError], body: bytes) -> PilothouseError:

@@ -26,6 +26,7 @@ from pilothouse.ops.serving.exchange import (
 )
 from pilothouse.ops.serving.hosts import names_of
 from pilothouse.ops.serving.keyring import KeyRing
+from pilothouse.ops.serving.lag import LoopLag
 from pilothouse.ops.serving.openapi import document
 from pilothouse.ops.serving.passing import BENTO_PREDICT, CALL, Call, Reply, inner_problem, replay
 from pilothouse.ops.serving.places import Places
@@ -64,8 +65,8 @@ class Gate:
     ) -> None:
         self._serving, self._inner, self._clock = serving, inner, clock
         self._keys, self._access = keys, access
-        self._names = names_of(settings)
-        self._reader, self._places = Reader(settings), Places(settings, serving.metrics.holds)
+        self._names, self._lag = names_of(settings), LoopLag(serving.metrics.lagged)
+        self._reader, self._places = Reader(settings), Places(settings, serving.metrics)
         self._tables = (*tables, Protocols(serving))
         self._arrow = {"predict": self._does(serving.predict_arrow), "log": self._does(serving.log_arrow)}
         self._verbs = {
@@ -101,10 +102,12 @@ class Gate:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await asyncio.to_thread(self._start)
+                self._lag.start()
             return message
 
         async def stopped(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
+                self._lag.stop()
                 await asyncio.to_thread(self._stop)
             await send(message)
 
@@ -140,8 +143,11 @@ class Gate:
         except ClientGone:
             self._note(call, route.template if route else PASSED_ON, _CLIENT_GONE)
             return
-        model = call.model if call.model in self._serving.models.all and template != BENTO_PREDICT else ""
-        self._serving.metrics.answered(template, model, status, perf_counter() - call.began)
+        model, metrics = call.model if call.model in self._serving.models.all else "", self._serving.metrics
+        seconds = perf_counter() - call.began
+        metrics.answered(template, model, status, seconds)
+        if call.version is not None:
+            metrics.predicted(model, seconds)
         self._note(call, template, status)
 
     def _note(self, call: Call, template: str, status: int) -> None:

@@ -38,6 +38,7 @@ class Loader:
     followed : told after every step which deployments this process has switched to since the one before.
     looked : called after every look, twenty times a second.
     place : names the place in the log where this process writes; None before it has one.
+    loaded : told of every version that had to be loaded, and of the seconds that took; None where it failed.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class Loader:
         followed: Callable[[list[Switched]], None],
         looked: Callable[[], None],
         place: Callable[[], str | None],
+        loaded: Callable[[str, float | None], None],
     ) -> None:
         self._models, self._state, self._process_id, self._clock = models, state, process_id, clock
         self._lock_file, self._followed, self._looked, self._place = lock_file, followed, looked, place
+        self._loaded = loaded
         self._watch = Watch(state)
         self._due = True
         self._answered = 0
@@ -134,14 +137,18 @@ class Loader:
 
     def _try_load(self, row: VersionRow) -> str | None:
         """Load a version; returns what stood against it: a broken artifact must not take the other models down."""
+        warm, began = self._models.is_warm(row.model, row.version), perf_counter()
         try:
             self._models.load(row)
         except Exception as error:
             _log.exception("%s version %d could not be loaded", row.model, row.version)
+            self._loaded(row.model, None)
             fault = str(error) if isinstance(error, PilothouseError) else f"{type(error).__name__}: {error}"
             self._failed[row.model, row.version] = fault
             return fault
         self._failed.pop((row.model, row.version), None)
+        if not warm:
+            self._loaded(row.model, perf_counter() - began)
         return None
 
     def _record(self, switched: list[Switched]) -> None:

@@ -155,12 +155,16 @@ def _worker_environment(workspace: Workspace, settings: Settings) -> Mapping[str
 
 
 def _metrics_folder(workspace: Workspace) -> Path:
-    """A fresh folder for the figures of this service; those of services that have ended are cleared away."""
-    for old in workspace.run.glob(f"{_METRICS_FOLDER}*"):
-        pid = int(old.name.removeprefix(_METRICS_FOLDER))
+    """A fresh folder for the figures of this service; those of services of this host that have ended are cleared away.
+
+    Hosts and containers may share a workspace, and their process numbers are their own.
+    """
+    host = socket.gethostname()
+    for old in workspace.run.glob(f"{_METRICS_FOLDER}{host}-*"):
+        pid = int(old.name.rpartition("-")[2])
         if pid == os.getpid() or not psutil.pid_exists(pid):
             shutil.rmtree(old)
-    folder = workspace.run / f"{_METRICS_FOLDER}{os.getpid()}"
+    folder = workspace.run / f"{_METRICS_FOLDER}{host}-{os.getpid()}"
     folder.mkdir(parents=True, mode=0o700)
     return folder
 

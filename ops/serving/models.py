@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 from pilothouse.data.epoch import EpochView
 from pilothouse.data.errors import BadArtifact, ModelNotLoaded, NoChampion, NotFound, NotServedHere, UnknownModel
 from pilothouse.data.log.door import Door
+from pilothouse.data.policies import Objective
 from pilothouse.data.signature import Feature, Signature, Value
 from pilothouse.data.state import catalog, deployments, epochs, trials
 from pilothouse.data.state.catalog import ModelRow, VersionRow
@@ -163,10 +165,11 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """This process began to answer with a deployment's version."""
+    """This process began to answer with a deployment's version. flipped_at : when the deployment was put in force."""
 
     deployment_seq: int
     at: datetime
+    flipped_at: datetime
 
 
 class Models:
@@ -174,6 +177,7 @@ class Models:
 
     Requests read through `served` and `live`, on the event loop. Loading happens in one other thread, through `sync`
     and `load`. Both may swap; a lock keeps them apart, and is never held while anything is read or loaded.
+    objectives : how fast models are to answer, of those for which somebody has said so.
     """
 
     def __init__(self, workspace: Workspace, state: State, clock: Clock, max_rows: int) -> None:
@@ -182,6 +186,7 @@ class Models:
         self._epoch = EpochView(workspace.epoch_file)
         self._epoch_seen = -1
         self._served: Mapping[str, Served] = {}
+        self.objectives: Mapping[str, Objective] = {}
         self._standing = Standing()
         self._warm: Mapping[tuple[str, int], LiveModel] = {}
         self._switched: list[Switched] = []
@@ -199,6 +204,13 @@ class Models:
     def versions(self) -> dict[str, int]:
         """The version that answers, by model."""
         return {name: s.champion.version for name, s in self._served.items() if s.champion}
+
+    def signatures(self) -> dict[str, Signature]:
+        return {name: served.model.signature for name, served in self._served.items()}
+
+    def warm(self) -> Counter[str]:
+        """How many versions are held in memory, by model."""
+        return Counter(name for name, _ in self._warm)
 
     def served(self, name: str) -> Served:
         """The model called `name`, after a look at the epoch. Raises UnknownModel."""
@@ -238,6 +250,7 @@ class Models:
                 catalog.get_version(conn, *key) for key in dict.fromkeys(standing.versions()) if not self.is_warm(*key)
             ]
         self._add(models)
+        self.objectives = {row.name: row.objective for row in models if row.objective is not None}
         self._mark_watched([row for row in rows if row.artifact_sha256 is None])
         self._adopt(standing)
         return [row for row in rows if row.artifact_sha256 is not None]
@@ -341,7 +354,7 @@ class Models:
             return served
         moved = served.due != due or loaded is not served.champion
         if loaded and served.champion and moved:
-            self._switched.append(Switched(due.seq, self._clock()))
+            self._switched.append(Switched(due.seq, self._clock(), due.at))
         return replace(served, champion=champion, due=due, beside=beside)
 
     def _beside(self, name: str, champion: LiveModel | None, running: Sequence[Trial]) -> Beside | None:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
 
 from pilothouse.data.settings import Settings
 from pilothouse.ops.answers import Problem
 from pilothouse.ops.serving.exchange import HttpRefusal
+
+SHARE_TAKEN, QUEUE_FULL, WAITED = "share_taken", "queue_full", "waited"
+"""Why a request is sent away."""
+
+
+class Counts(Protocol):
+    """What is told of the places as they are taken, waited for and refused."""
+
+    def holds(self, requests: int) -> None: ...
+
+    def waits(self, requests: int) -> None: ...
+
+    def shed(self, reason: str) -> None: ...
 
 
 class Places:
@@ -17,12 +30,12 @@ class Places:
     Whoever finds a free place takes it. While there is none, a caller that holds her share of the places already is
     sent away (429) and others wait in order, for a moment; where too many wait, or none comes free in time, 503.
 
-    holds : told how many requests are in hand.
+    counts : told how many requests are in hand, how many wait, and of each that is sent away.
     """
 
-    def __init__(self, settings: Settings, holds: Callable[[int], None]) -> None:
+    def __init__(self, settings: Settings, counts: Counts) -> None:
         self._most, self._most_waiting = settings.max_in_flight, settings.max_waiting
-        self._wait_s, self._holds = settings.max_wait_s, holds
+        self._wait_s, self._counts, self._holds = settings.max_wait_s, counts, counts.holds
         self._share = max(1, int(settings.caller_share * settings.max_in_flight))
         self._in_hand = 0
         self._held: dict[str, int] = {}
@@ -48,12 +61,15 @@ class Places:
 
     async def _wait_turn(self, caller: str | None) -> None:
         if caller is not None and self._held.get(caller, 0) >= self._share:
+            self._counts.shed(SHARE_TAKEN)
             raise _refused(429, "too-many-requests", f"{caller} has {self._held[caller]} requests in hand already.")
         if len(self._waiting) >= self._most_waiting:
+            self._counts.shed(QUEUE_FULL)
             raise _refused(503, "busy", f"{self._most} requests are in hand already, and {self._most_waiting} wait.")
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
         self._waiting.append(turn)
+        self._counts.waits(len(self._waiting))
         timer = loop.call_later(self._wait_s, self._give_up, turn)
         try:
             got = await turn
@@ -62,7 +78,9 @@ class Places:
             raise
         finally:
             timer.cancel()
+            self._counts.waits(len(self._waiting))
         if not got:
+            self._counts.shed(WAITED)
             raise _refused(503, "busy", f"{self._most} requests are in hand, and none was done in {self._wait_s:g} s.")
 
     def _leave(self, turn: asyncio.Future[bool]) -> None:

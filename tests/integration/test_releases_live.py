@@ -203,7 +203,9 @@ def test_a_worker_that_cannot_load_a_version_stops_the_promotion_and_says_so(hou
         os.kill(before[0].pid, signal.SIGKILL)
         wait_until(lambda: len([w for w in workers(house) if w.id != before[0].id]) == WORKERS, 30)
         wait_until(lambda: len(workers(house)) == WORKERS, 30)
-        with pytest.raises(WorkersNotReady, match=r"[01] of 2 service workers have loaded loans version 3; nothing was"):
+        with pytest.raises(
+            WorkersNotReady, match=r"[01] of 2 service workers have loaded loans version 3; nothing was"
+        ):
             model.promote(3, reason="r")
         with pytest.raises(WorkersNotReady):
             model.shadow(3, reason="r")

@@ -15,9 +15,19 @@ from pilothouse.ops.serving.places import Places
 from pilothouse.ops.serving.reading import Reader
 
 
-def places(**settings: Any) -> tuple[Places, list[int]]:
-    held: list[int] = []
-    return Places(Settings(**settings), held.append), held
+class Counted:
+    """What was told of the places, in order."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+        self.waited: list[int] = []
+        self.reasons: list[str] = []
+        self.holds, self.waits, self.shed = self.held.append, self.waited.append, self.reasons.append
+
+
+def places(**settings: Any) -> tuple[Places, Counted]:
+    counted = Counted()
+    return Places(Settings(**settings), counted), counted
 
 
 def run(story: Callable[[], Awaitable[Any]]) -> Any:
@@ -29,7 +39,7 @@ def run(story: Callable[[], Awaitable[Any]]) -> Any:
 
 def test_whoever_waits_gets_the_next_free_place_in_order() -> None:
     async def story() -> list[str]:
-        found, held = places(max_in_flight=1, max_waiting=2, max_wait_s=5)
+        found, counted = places(max_in_flight=1, max_waiting=2, max_wait_s=5)
         order: list[str] = []
 
         async def ask(name: str) -> None:
@@ -46,7 +56,9 @@ def test_whoever_waits_gets_the_next_free_place_in_order() -> None:
         assert "1 requests are in hand already, and 2 wait" in refused.value.problem.detail
         found.give_back(None)
         await asyncio.gather(*waiting)
-        assert held[-1] == 0
+        assert counted.held[-1] == 0
+        assert (max(counted.waited), counted.waited[-1]) == (2, 0)
+        assert counted.reasons == ["queue_full"]
         return order
 
     assert run(story) == ["first", "second"]
@@ -54,11 +66,12 @@ def test_whoever_waits_gets_the_next_free_place_in_order() -> None:
 
 def test_a_wait_ends_in_time() -> None:
     async def story() -> float:
-        found, _ = places(max_in_flight=1, max_wait_s=0.02)
+        found, counted = places(max_in_flight=1, max_wait_s=0.02)
         await found.take(None)
         began = perf_counter()
         with pytest.raises(HttpRefusal, match=r"none was done in 0\.02 s"):
             await found.take(None)
+        assert (counted.waited, counted.reasons) == ([1, 0], ["waited"])
         found.give_back(None)
         await found.take(None)
         return perf_counter() - began
@@ -68,12 +81,13 @@ def test_a_wait_ends_in_time() -> None:
 
 def test_a_caller_with_her_share_makes_way_for_others() -> None:
     async def story() -> None:
-        found, _ = places(max_in_flight=4, caller_share=0.5, max_wait_s=5)
+        found, counted = places(max_in_flight=4, caller_share=0.5, max_wait_s=5)
         for _ in range(4):
             await found.take("greedy")
         with pytest.raises(HttpRefusal) as refused:
             await found.take("greedy")
         assert (refused.value.problem.status, refused.value.problem.kind) == (429, "too-many-requests")
+        assert counted.reasons == ["share_taken"]
         modest = asyncio.create_task(found.take("modest"))
         await asyncio.sleep(0)
         assert not modest.done()
@@ -85,7 +99,7 @@ def test_a_caller_with_her_share_makes_way_for_others() -> None:
 
 def test_a_place_given_to_a_client_that_left_goes_to_the_next() -> None:
     async def story() -> None:
-        found, held = places(max_in_flight=1, max_waiting=3, max_wait_s=5)
+        found, counted = places(max_in_flight=1, max_waiting=3, max_wait_s=5)
         await found.take(None)
         tasks = [asyncio.create_task(found.take(None)) for _ in range(3)]
         await asyncio.sleep(0)
@@ -95,7 +109,7 @@ def test_a_place_given_to_a_client_that_left_goes_to_the_next() -> None:
         tasks[1].cancel()
         await asyncio.wait_for(tasks[2], 1)
         found.give_back(None)
-        assert held[-1] == 0
+        assert (counted.held[-1], counted.waited[-1]) == (0, 0)
 
     run(story)
 

@@ -136,7 +136,7 @@ def test_the_loader_looks_again_when_the_store_was_busy(tmp_path: Path, state: S
     models = Models()
     loader = Loader(
         models, state, process_id="p", lock_file=tmp_path / "lock", clock=Watch(),  # type: ignore[arg-type]
-        followed=lambda _: None, looked=lambda: None, place=lambda: None,
+        followed=lambda _: None, looked=lambda: None, place=lambda: None, loaded=lambda *_: None,
     )  # fmt: skip
     with pytest.raises(StoreBusy):
         loader._look()

@@ -115,7 +115,7 @@ def test_bentomls_own_client_calls_its_api(running: tuple[str, Any], bench: Any)
     gc.collect()
     assert bench.logged()["prediction_id"].to_list() == ["from-bentoml"]
     text = httpx.get(f"{running[0]}/metrics").text
-    assert 'pilothouse_requests_total{model="",route="/bentoml/predict",status="200"} 1.0' in text
+    assert 'pilothouse_requests_total{model="flights",route="/bentoml/predict",status="200"} 1.0' in text
 
 
 def test_metrics_are_summed_over_the_workers(running: tuple[str, Any]) -> None:
