@@ -12,7 +12,7 @@ import msgspec
 from starlette.types import Scope
 from uuid6 import uuid7
 
-from pilothouse.data.errors import BadRows, Fault, NoResult, NotJson, UnknownRun
+from pilothouse.data.errors import BadRows, Fault, NoResult, NotJson, PilothouseError, UnknownRun
 from pilothouse.data.state import runs
 from pilothouse.data.state.keys import PREDICT
 from pilothouse.data.state.runs import Run, RunState, Step
@@ -105,7 +105,12 @@ class JobRoutes:
             key=asked.key, at=asked.at, entity=asked.entity, time_format=asked.time_format, log=asked.log,
             prefix=asked.prefix,
         )  # fmt: skip
-        return request_score(self._state, _actor(call), call.model, chosen, self._clock, run_id=job)
+        try:
+            return request_score(self._state, _actor(call), call.model, chosen, self._clock, run_id=job)
+        except PilothouseError:
+            if suffix is not None:
+                source.unlink()
+            raise
 
     def _found(self, job: str, call: Call) -> tuple[Run, Step]:
         """A job with whose model the call's key may predict. Raises UnknownRun, HttpRefusal (403)."""

@@ -118,7 +118,8 @@ def test_who_may_not_predict_may_not_score_nor_look(service: Service) -> None:
         ({"input": "http://elsewhere/x.parquet"}, 422, "must name a file of the inbox"),
         ({"input": "link.parquet"}, 404, "The inbox holds no file of this name"),
         ({"input": "march.parquet", "format": "xlsx"}, 422, "must be parquet or csv"),
-        ({"input": "march.parquet", "out": "/tmp/x"}, 422, "must be an object with input"),
+        ({"input": "march.parquet", "out": "/tmp/x"}, 422, "unknown field `out`"),
+        ({"input": 7}, 422, '"pointer":"/input"'),
         ({"input": "march.parquet", "version": 9}, 404, "has no version 9"),
     ],
 )  # fmt: skip
@@ -132,3 +133,16 @@ def test_only_files_of_the_inbox_are_read(service: Service, body: dict[str, Any]
     answered = service.ask("POST", f"/models/{MODEL}/batch", json=body)
     assert answered.status_code == status
     assert said in answered.text
+
+
+def test_a_file_that_cannot_be_scored_is_not_kept(service: Service) -> None:
+    before = {file.name for file in service.house.workspace.inbox.iterdir()}
+    service.house.monitor("watched", reference=pl.DataFrame({"x": [1.0, 2.0], "y": [0, 1]}), target="y")
+    key = service.house.keys.create("clinic", ["predict:watched"]).text
+
+    def asked() -> int:
+        sent = {"content": b"x\n1.0\n", "headers": {"content-type": "text/csv"}}
+        return service.ask("POST", "/models/watched/batch", key, **sent).status_code
+
+    wait_until(lambda: asked() == 409, 20)
+    assert {file.name for file in service.house.workspace.inbox.iterdir()} == before
