@@ -7,6 +7,7 @@ the kernel ends them should the supervisor itself be killed.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,6 +27,8 @@ _LOOK_EVERY_S = 0.1
 _RESTART_AFTER_S = (0.2, 1.0, 5.0, 15.0)
 _STEADY_AFTER_S = 60.0
 _TAIL_LINES = 15
+_OWN_PORTS = range(15_000, 32_000)
+"""Below the ports that systems lend to outgoing connections: one of those can be gone when a child is started again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,13 +140,9 @@ def _answers(url: str) -> bool:
 
 
 def free_port(wanted: int) -> int:
-    """`wanted`, or the next free port above it, on the loopback address. 0 takes any."""
-    for port in [wanted] if wanted == 0 else range(wanted, wanted + 50):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            bound: int = probe.getsockname()[1]
-            return bound
+    """`wanted`, or the next free port above it, on the loopback address. 0 takes any of `_OWN_PORTS`."""
+    for port in random.sample(_OWN_PORTS, 50) if wanted == 0 else range(wanted, wanted + 50):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
     raise Unavailable(f"No free port between {wanted} and {wanted + 49}. Name another with --port or --service-port.")

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -36,6 +37,8 @@ _PORT_VARIABLE = f"{ENV_PREFIX}SERVICE_PORT"
 _HOST_VARIABLE = f"{ENV_PREFIX}SERVICE_HOST"
 _METRICS_FOLDER = "metrics-"
 _GRACE_S = 5
+_PORT_WITHIN_S = 4.0
+"""Killed workers keep their port for up to two seconds on a busy machine."""
 _GC_THRESHOLDS = (50_000, 20, 20)
 _SWITCH_S = 0.000_5
 """For how long a thread that loads or follows may keep the interpreter from requests; Python's own is ten times that."""
@@ -133,14 +136,20 @@ def _listening(host: str, port: int) -> socket.socket:
     """A socket that all workers take connections from. Raises PortTaken."""
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(port) from None
-        raise InvalidSetting("service_host", host, "an address of this machine", error.strerror or "bind") from None
-    return listening
+    give_up = time.monotonic() + _PORT_WITHIN_S
+    while True:
+        try:
+            listening.bind((host, port))
+            return listening
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            if taken and time.monotonic() < give_up:
+                time.sleep(0.05)
+                continue
+            listening.close()
+            if taken:
+                raise PortTaken(port) from None
+            raise InvalidSetting("service_host", host, "an address of this machine", error.strerror or "bind") from None
 
 
 def _worker_environment(workspace: Workspace, settings: Settings) -> Mapping[str, str]:

@@ -45,6 +45,9 @@ def killed(house: House, port: int, *, after_s: float) -> None:
         worker = psutil.Process(stack.enter_context(running_worker(house)).pid)
         time.sleep(after_s)
         masters = [master_of(url), worker]
-        for process in [child for master in masters for child in master.children(recursive=True)] + masters:
+        for master in masters:
+            master.suspend()  # or it would start a worker anew in the middle, which would outlive it
+        everyone = [child for master in masters for child in master.children(recursive=True)] + masters
+        for process in everyone:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -32,10 +32,12 @@ def running_service(house: House, port: int = 0) -> Iterator[str]:
     command = [
         sys.executable, "-m", "pilothouse.ops.serving", "--workspace", str(house.workspace.root), "--port", str(port),
     ]  # fmt: skip
-    with open(house.workspace.run / "service.log", "ab") as log:
+    told = house.workspace.run / "service.log"
+    with open(told, "ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     for _ in _until_ended(process):
-        wait_until(lambda: is_ready(url), 60)
+        wait_until(lambda: is_ready(url) or process.poll() is not None, 60)
+        assert process.poll() is None, f"the service ended instead of answering:\n{told.read_text()[-2000:]}"
         yield url
 
 

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,15 +22,10 @@ import pytest
 
 from pilothouse.data.state import processes
 from pilothouse.ops.serving.__main__ import main
+from pilothouse.ops.supervisor import free_port
 
 ROW: dict[str, Any] = {"carrier": "UA", "hour": 23, "temp": 61.5, "distance": 1400.0}
 CONNECTIONS = 16
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(found: Callable[[], Any], within_s: float = 30.0) -> Any:
@@ -45,7 +39,7 @@ def wait_for(found: Callable[[], Any], within_s: float = 30.0) -> Any:
 @contextmanager
 def service(bench: Any, output: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The address of a running service and its supervisor; both workers have beaten."""
-    port = free_port()
+    port = free_port(0)
     command = [sys.executable, "-m", "pilothouse.ops.serving", "--workspace", str(bench.workspace.root)]
     with output.open("wb") as sink:
         process = subprocess.Popen([*command, "--port", str(port)], stdout=sink, stderr=sink)
