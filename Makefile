@@ -9,7 +9,7 @@ PROCESSES ?= 2
 # Ending with 5 means that none was chosen.
 TOGETHER := --numprocesses $(PROCESSES) --dist loadfile -m "not alone"
 
-.PHONY: demo test check bench faults clean
+.PHONY: demo test check bench faults golden planted clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pilothouse demo $(ARGS)
@@ -26,6 +26,12 @@ bench: $(VENV)/.test
 
 faults: $(VENV)/.test
 	$(BIN)/python -m tests.faults --only $(ONLY) --size $(SIZE)
+
+golden: $(VENV)/.test
+	$(BIN)/python -m tests.golden --only $(ONLY)
+
+planted: $(VENV)/.test
+	$(BIN)/python -m tests.planted --only $(ONLY) --size $(SIZE)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -46,6 +46,7 @@ from pilothouse.ops.governance.columns import (
 from pilothouse.ops.governance.erasure import Receipt, erase, receipts
 from pilothouse.ops.governance.log_policy import drop, keep_now, preview, set_log_policy
 from pilothouse.ops.governance.log_state import LogState, log_state
+from pilothouse.ops.measuring.acts import MeasureActs
 from pilothouse.ops.objectives import USUAL_SHARE, Standing, lately, parse_objective, set_objective, standing
 from pilothouse.ops.releases.acts import ReleaseActs
 from pilothouse.ops.releases.proof import Proof, prove
@@ -62,7 +63,7 @@ _OF_PREDICTIONS = {"id": "prediction_id", "entity": "entity_id", "key": "keys"}
 _OF_LABELS = {"id": "prediction_id"}
 
 
-class ModelHandle(ReleaseActs):
+class ModelHandle(ReleaseActs, MeasureActs):
     """One model of a house: its past, and what can be done with it."""
 
     def __init__(self, house: House, row: ModelRow) -> None:

@@ -1,0 +1,68 @@
+"""The rows that measures beyond the roll-ups read: the reference as a version scores it, and a window with its labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from pilothouse.data.errors import NoChampion
+from pilothouse.data.log.schema import Status
+from pilothouse.data.rollups.profile import LABEL, SCORE, Profile
+
+if TYPE_CHECKING:
+    from pilothouse.data.signature import Signature
+    from pilothouse.data.state.catalog import VersionRow
+    from pilothouse.data.windows import Window
+    from pilothouse.ops.model import ModelHandle
+
+SAID, SCORED, TRUE = "__prediction", "__score", "__label"
+"""What a version said of a row and what came true, called so that no feature or context column has the same name."""
+
+
+def judged_version(handle: ModelHandle, version: int | None) -> VersionRow:
+    """`version`, or the champion for None. Raises UnknownVersion, NoChampion."""
+    found = handle.champion if version is None else handle.version(version)
+    if found is None:
+        raise NoChampion(handle.name)
+    return found
+
+
+def reference_rows(handle: ModelHandle, version: VersionRow) -> pl.DataFrame:
+    """The labelled reference rows: the version's features by their own names, and SAID, SCORED, TRUE.
+
+    SAID : what the version predicts; null for one that is served elsewhere. SCORED : its probability of the positive
+    class; null unless the task is binary. The rows are scored anew, each time; for a version that is served elsewhere
+    it is the score that came with the reference.
+    """
+    from pilothouse.ops.scoring import load_scorer
+
+    house = handle.house
+    kept = Profile.load_sample(house.workspace.reference(handle.name, handle.row.profile_id))
+    rows = kept.select(
+        *_features(version.signature, kept.columns), pl.col(SCORE).alias(SCORED), pl.col(LABEL).alias(TRUE)
+    )
+    if version.artifact_sha256 is None:
+        return rows.with_columns(pl.lit(None, pl.Float64).alias(SAID))
+    scored = load_scorer(house.store, version).score(rows)
+    return rows.with_columns(pl.Series(SAID, scored.prediction), pl.Series(SCORED, scored.score, pl.Float64))
+
+
+def labelled_rows(handle: ModelHandle, window: Window, version: int | None = None) -> pl.DataFrame:
+    """The answered rows of a window, oldest first: `at`, features and context by their own names, SAID, SCORED, TRUE.
+
+    TRUE : the label that holds; null where none has come. version : of its own answers alone; None for all versions
+    that take the features as the newest does. Sealed or not, every acknowledged row is there once.
+    """
+    signature = handle.signature if version is None else handle.signature.of_version(version)
+    names = {column.column: column.name for column in signature.columns}
+    versions = signature.takers if version is None else (version,)
+    wanted = ("at", *names, "prediction", SCORE, "status")
+    rows = handle.prediction_log.labelled(window, columns=wanted, versions=versions)
+    told = {"prediction": SAID, SCORE: SCORED, LABEL: TRUE}
+    return rows.filter(pl.col("status") == Status.OK).select("at", *names, *told).rename(names | told)
+
+
+def _features(signature: Signature, held: list[str]) -> list[pl.Expr]:
+    """The features by their own names; one that the reference does not have is missing in every row."""
+    return [(pl.col(f.column) if f.column in held else pl.lit(None)).alias(f.name) for f in signature.features]
