@@ -18,6 +18,7 @@ import pyarrow as pa
 import schemathesis
 from hypothesis import strategies
 from schemathesis.generation import GenerationMode
+from schemathesis.transport.serialization import Binary
 
 from tests.faults.hostile import ANSWERED
 from tests.support.small import ROW
@@ -32,16 +33,13 @@ _counter = itertools.count()
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
     generation = case.meta.generation if case.meta else None
     body = case.body
-    if generation is None or generation.mode is not GenerationMode.POSITIVE or not isinstance(body, dict | list):
+    if generation is None or generation.mode is not GenerationMode.POSITIVE:
         return
-    case.body = _mended(body, case.operation.path)
-
-
-@schemathesis.hook
-def map_body(context: schemathesis.HookContext, body: Any) -> Any:
-    """The Arrow stream that the address takes: a strategy is made for a type, wherever that is taken."""
-    assert context.operation is not None
-    return _ASKED if body == _LOGGED and context.operation.path.endswith("/predict") else body
+    if isinstance(body, dict | list):
+        case.body = _mended(body, case.operation.path)
+    elif body == _LOGGED and case.operation.path.endswith("/predict"):
+        # A strategy is made for a type, wherever that is taken.
+        case.body = Binary(_ASKED)
 
 
 @schemathesis.hook
