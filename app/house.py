@@ -20,8 +20,9 @@ from pilothouse.app.panels import performance as performances
 from pilothouse.app.panels.charts import STEPS, View
 from pilothouse.data.errors import BadData
 from pilothouse.data.history.history import History
-from pilothouse.data.history.results import Drift, Performance
+from pilothouse.data.history.results import Drift, FeatureDrift, Measure, Performance
 from pilothouse.data.log.schema import Role
+from pilothouse.data.measures.changes import MEASURES, TESTS
 from pilothouse.data.state import catalog
 from pilothouse.data.state.schedules import Schedule
 from pilothouse.data.windows import Window
@@ -32,6 +33,7 @@ from pilothouse.ops.forward.status import ForwardStatus, Lag, forward_status
 from pilothouse.ops.governance.columns import allow_unmasking
 from pilothouse.ops.model import ModelHandle
 from pilothouse.ops.reports.report import EvidentlyReport
+from pilothouse.ops.reports.running import Child
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -222,7 +224,7 @@ class Model(ModelHandle):
         house = self.house
         return History(
             house.workspace, self.name, self.signature, self.profile, self.label_policy, house.settings,
-            roles=[Role(role)],
+            roles=[Role(role)], thresholds=self.row.drift_thresholds,
         )  # fmt: skip
 
     def recount(self, day: date | None = None) -> RecountReport:
@@ -234,9 +236,11 @@ class Model(ModelHandle):
         house = self.house
         allow_unmasking(house.state, house.actor, self.name, self.row.classes, reason, house.clock)
 
-    def report(self, window: str | Window = "14d") -> ReportAnswer:  # type: ignore[override]
-        """Evidently's full report of the window against the reference, made in a child process."""
-        made = super().report(self._window(window))
+    def report(  # type: ignore[override]
+        self, window: str | Window = "14d", presets: Sequence[str] | None = None, child: Child | None = None
+    ) -> ReportAnswer:
+        """Evidently's report of the window against the reference, made in a child process. See `ops.reports.asking`."""
+        made = super().report(self._window(window), presets, child)
         return ReportAnswer(result=made, frame=pl.DataFrame([asdict(feature) for feature in made.features]))
 
     def _view(self, window: Window, every: str) -> View:
@@ -265,9 +269,18 @@ class Model(ModelHandle):
 def rows_of(result: Drift | Performance) -> pl.DataFrame:
     """One row a feature, or one a metric."""
     if isinstance(result, Drift):
-        return pl.DataFrame([asdict(feature) for feature in result.features], infer_schema_length=None)
+        return pl.DataFrame([_flat(feature) for feature in result.features], infer_schema_length=None)
     rows = [{"metric": name} | asdict(metric) for name, metric in result.metrics.items()]
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _flat(feature: FeatureDrift) -> dict[str, object]:
+    """Every measure as a column, beside a test's its chance and the adjusted one; None where it has none."""
+    told = {name: feature.more.get(name, Measure(value=None)) for name in MEASURES if name != "ks"}
+    plain = {name: value for name, value in asdict(feature).items() if name != "more"}
+    values = {name: m.value for name, m in told.items()}
+    chances = {f"{name}_{part}": getattr(m, part) for name, m in told.items() if name in TESTS for part in ("p", "q")}
+    return plain | values | chances
 
 
 def open_house(workspace: str | Path) -> House:

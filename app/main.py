@@ -63,7 +63,9 @@ def main() -> None:
     st.html(CSS_FILE)
     st.logo(str(_STATIC / "logo.svg"), size="large", icon_image=str(_STATIC / "icon.svg"))
     places = {
-        "Monitor": [session.page("fleet"), session.page("model")],
+        "Monitor": [
+            session.page(name) for name in ("fleet", "model", "drift", "performance", "segments", "quality", "explain")
+        ],
         "Operate": [session.page(name) for name in ("releases", "retrain", "log", "intake", "keys")],
     }
     here = st.navigation(places)

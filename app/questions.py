@@ -25,7 +25,6 @@ from pilothouse.data.history.results import (
     Health,
     Performance,
     Rows,
-    SegmentTable,
     TrafficPoint,
     TrendPoint,
 )
@@ -35,6 +34,7 @@ from pilothouse.data.windows import Window
 from pilothouse.ops.objectives import Standing
 from pilothouse.ops.releases.proof import Proof
 from pilothouse.ops.releases.trying import Shadowed, Tried
+from pilothouse.ops.reports.job import ReportJob
 
 Point = TypeVar("Point", TrendPoint, DriftPoint)
 
@@ -145,22 +145,20 @@ def distribution(model: str, feature: str, window: Window) -> Distribution:
 
 
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
-def segments(model: str, range_text: str, column: str) -> SegmentTable:
-    face = session.house()[model]
-    return face.segments(column, session.window(face))
-
-
-@st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def rows(model: str, range_text: str, limit: int) -> Rows:
     face = session.house()[model]
     return face.rows(session.window(face), limit)
 
 
 @st.cache_resource(ttl=3600, max_entries=3, show_spinner=False)
-def report(model: str, range_text: str, asked_at: datetime) -> Report:
-    """Evidently's report, kept for an hour: it takes seconds to make. `asked_at` tells one request from the next."""
+def report(model: str, range_text: str, about: str, asked_at: datetime) -> ReportJob[Report]:
+    """Evidently's report in the making, and then made; kept for an hour. about : a preset, or `all`.
+
+    `asked_at` tells one request from the next. It goes on when the page is left.
+    """
     face = session.house()[model]
-    return face.report(session.window(face))
+    window, presets = session.window(face), None if about == "all" else [about]
+    return ReportJob(lambda child: face.report(window, presets, child))
 
 
 def since(face: ModelFace, time: datetime) -> Window | None:

@@ -88,6 +88,11 @@ def page(name: str) -> st.Page:
 _PLACES = {
     "fleet": ("Fleet", ":material/grid_view:", True),
     "model": ("Model", ":material/monitoring:", False),
+    "drift": ("Drift", ":material/waves:", False),
+    "performance": ("Performance", ":material/target:", False),
+    "segments": ("Segments", ":material/groups:", False),
+    "quality": ("Data quality", ":material/rule:", False),
+    "explain": ("Explain", ":material/lightbulb:", False),
     "releases": ("Releases", ":material/rocket_launch:", False),
     "retrain": ("Retrain", ":material/model_training:", False),
     "log": ("Log", ":material/database:", False),

@@ -1,5 +1,5 @@
 """What a team has agreed on for a model: when labels are due, what a challenger must show, how fast it answers, what
-the log may keep."""
+its mistakes cost, what the log may keep."""
 
 from __future__ import annotations
 
@@ -68,6 +68,54 @@ class Objective:
 
     within_ms: float
     share: float = 0.99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchTerms:
+    """How a model's performance is watched: over which span, and how far from the reference is an alarm.
+
+    metric : one of the model's task. days : of the span, whole weeks. margin : standard errors of the difference.
+    expected, error : the metric on the reference and its standard error. loss, budget : what the plan was made for.
+    """
+
+    metric: str
+    days: int
+    margin: float
+    expected: float
+    error: float
+    loss: float
+    budget: float
+    high_is_good: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What one answer of each kind costs, in `currency`; a gain is a negative cost.
+
+    tp, fp, fn, tn : a positive row flagged, a negative row flagged, a positive row let pass, a negative row let pass.
+    """
+
+    tp: float = 0.0
+    fp: float
+    fn: float
+    tn: float = 0.0
+    currency: str = "EUR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnMetric:
+    """A metric of a team's own: a function of the labelled rows.
+
+    entry : `module:object`. code_sha256, code_name : of the archive in the store that holds the module; None where it is
+    installed wherever the metric is asked for. unit : what the value is counted in. better : higher or lower.
+    """
+
+    name: str
+    entry: str
+    unit: str = ""
+    better: str = "higher"
+    code_sha256: str | None = None
+    code_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from pilothouse.data.log.retention import RetentionReport
 from pilothouse.data.log.scrub import DamagedPart, ScrubReport, scrub
 from pilothouse.data.log.spool import Spool
 from pilothouse.data.measures.compare import Comparison
+from pilothouse.data.measures.health import HealthRules
 from pilothouse.data.policies import GatePolicy, LabelPolicy, LogPolicy
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.signature import Signature, Task
@@ -39,7 +40,6 @@ from pilothouse.ops.governance.columns import (
     allow_unmasking,
     column_lines,
     hide,
-    reportable,
     set_class,
     without_sensitive,
 )
@@ -52,7 +52,9 @@ from pilothouse.ops.releases.acts import ReleaseActs
 from pilothouse.ops.releases.proof import Proof, prove
 from pilothouse.ops.releases.switch import champion_version
 from pilothouse.ops.releases.trying import Shadowed, Tried, shadowed, tried
-from pilothouse.ops.reports.report import EvidentlyReport, make_report
+from pilothouse.ops.reports.asking import report_of
+from pilothouse.ops.reports.report import EvidentlyReport
+from pilothouse.ops.reports.running import Child
 from pilothouse.ops.segments import segments_by, watch_segments
 
 if TYPE_CHECKING:
@@ -164,7 +166,8 @@ class ModelHandle(ReleaseActs, MeasureActs):
     def history(self) -> History:
         """Questions about the past, as of now: the answers of one History agree with each other."""
         return History(
-            self.house.workspace, self.name, self.signature, self.profile, self.label_policy, self.house.settings
+            self.house.workspace, self.name, self.signature, self.profile, self.label_policy, self.house.settings,
+            thresholds=self.row.drift_thresholds,
         )  # fmt: skip
 
     def window(self, text: str) -> Window:
@@ -177,7 +180,8 @@ class ModelHandle(ReleaseActs, MeasureActs):
     def health(self) -> Health:
         """Whether the model needs somebody, and why; judged by the champion's own answers."""
         champion, kept = self.champion, lately(self)
-        return self.history.health(self.house.clock(), champion.version if champion else None, kept=kept)
+        rules = HealthRules.by(self.row.watch)
+        return self.history.health(self.house.clock(), champion.version if champion else None, rules, kept)
 
     def objective(
         self, within: str | None = None, *, share: str = USUAL_SHARE, clear: bool = False, window: str | Window = "7d"
@@ -194,7 +198,7 @@ class ModelHandle(ReleaseActs, MeasureActs):
         return standing(self, self.window(window) if isinstance(window, str) else window)
 
     def predict(self, frame: Any, *, log: bool = False) -> pl.DataFrame:
-        """`frame` with the champion's `prediction` (and `score`), computed here. Nothing is logged unless `log`.
+        """`frame` with the champion's `prediction` (and `score`, or `scores` of classes), computed here; logged if `log`.
 
         frame : polars, pandas or Arrow, with every feature of the signature. Raises NoChampion, MissingColumn.
         """
@@ -202,9 +206,7 @@ class ModelHandle(ReleaseActs, MeasureActs):
 
         given, version = as_polars(frame), champion_version(self.house.state, self.name)
         scored = load_scorer(self.house.store, self.version(version)).score(given)
-        answered = given.with_columns(pl.Series("prediction", scored.prediction))
-        if scored.score is not None:
-            answered = answered.with_columns(pl.Series("score", scored.score))
+        answered = given.with_columns(c for c in scored.columns() if c.name not in self.signature.names)
         if log:
             self.log(answered, version=version)
         return answered
@@ -219,8 +221,9 @@ class ModelHandle(ReleaseActs, MeasureActs):
     ) -> int:
         """Log predictions made elsewhere; returns how many, once they are durable.
 
-        frame : the features and `prediction`; if there, also `score`, `id` (of your own: a repeat is dropped), `at`,
-        `logged_at`, `entity` and `key` (JSON). version : who predicted; None for the champion.
+        frame : the features and `prediction`; if there, also `score`, of several classes `scores` (lists in the target's
+        order) or a `score_<class>` for each, `id` (of your own: a repeat is dropped), `at`, `logged_at`, `entity` and
+        `key` (JSON). version : who predicted; None for the champion.
         mapping : from our name of a column to the frame's, where they differ.
         Raises MissingColumn, NaiveTime, BadData, NoChampion, LogUnavailable.
         """
@@ -364,19 +367,14 @@ class ModelHandle(ReleaseActs, MeasureActs):
         old, new = self.version(champion), self.version(challenger)
         return compare(self.prediction_log, self.house.store, old, new, window)
 
-    def report(self, window: Window) -> EvidentlyReport:
-        """Evidently's full report of the window against the reference, made in a child process (some ten seconds).
+    def report(
+        self, window: Window, presets: Sequence[str] | None = None, child: Child | None = None
+    ) -> EvidentlyReport:
+        """Evidently's report of the window against the reference, made in a child process (some ten seconds).
 
-        Sensitive and masked features are left out: it shows distributions and single values alike.
+        presets : of drift, summary, classification, regression; None for all that there can be. See `ops.reports.asking`.
         """
-        shown = reportable(self.signature, self.row.classes)
-        names = {f.column: f.name for f in shown.features}
-        rows = self.prediction_log.labelled(window, columns=(*names, "score"), versions=self.signature.takers)
-        reference = Profile.load_sample(self._reference_folder).select(*names, "score", "label")
-        return make_report(
-            self.house.store, shown, window, rows.rename(names), reference.rename(names),
-            self.history.drift(window),
-        )  # fmt: skip
+        return report_of(self, window, presets, child)
 
     def runs(self, limit: int = 50, kind: str | None = "retrain") -> tuple[Run, ...]:
         return self.house.runs(self.name, limit, kind)

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pilothouse.data.errors import MissingColumn
+from pilothouse.data.log.schema import CLASS_SCORES
 from pilothouse.data.signature import Feature, Kind, Signature, Task, Value
 from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.store import Store
@@ -34,6 +35,15 @@ class Scored:
     prediction: list[Value]
     score: list[float] | None = None
     scores: list[list[float]] | None = None
+
+    def columns(self) -> list[pl.Series]:
+        """The same as columns called as the log calls them."""
+        found = [pl.Series("prediction", self.prediction)]
+        if self.score is not None:
+            found.append(pl.Series("score", self.score, pl.Float64))
+        if self.scores is not None:
+            found.append(pl.Series(CLASS_SCORES, self.scores, pl.List(pl.Float64)))
+        return found
 
     def __getitem__(self, rows: slice) -> Scored:
         return Scored(

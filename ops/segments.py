@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,21 @@ def segments_by(
     handle: ModelHandle, column: str, window: Window, *, version: int | None, unmask: bool, reason: str
 ) -> SegmentTable:
     """Rows and performance by the values of `column`. Raises HiddenColumn, UnknownColumn, NotAllowed, NoReason."""
-    house, row = handle.house, handle.row
-    if row.classes.get(row.signature.own_name(column)) in UNSHOWN:
-        if not unmask:
-            raise HiddenColumn(row.name, column)
-        allow_unmasking(house.state, house.actor, row.name, row.classes, reason, house.clock)
+    look_behind(handle, (column,), unmask=unmask, reason=reason)
     return handle.history.segments(column, window, version)
+
+
+def look_behind(handle: ModelHandle, columns: Sequence[str], *, unmask: bool, reason: str) -> None:
+    """Let values of `columns` be shown; of a sensitive or masked one only by `unmask`, which is audited with its reason.
+
+    Raises HiddenColumn, NotAllowed, NoReason.
+    """
+    house, row = handle.house, handle.row
+    hidden = [name for name in columns if row.classes.get(row.signature.own_name(name)) in UNSHOWN]
+    if hidden and not unmask:
+        raise HiddenColumn(row.name, hidden[0])
+    if hidden:
+        allow_unmasking(house.state, house.actor, row.name, row.classes, reason, house.clock)
 
 
 def watch_segments(handle: ModelHandle, columns: tuple[str, ...]) -> tuple[str, ...]:

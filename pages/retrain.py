@@ -123,6 +123,7 @@ def log(run_id: str) -> None:
 
 def finished(face: ModelFace, run: Run) -> None:
     steps(run)
+    st.html(runs.checked(session.house().steps(run.id)) or " ")
     if run.error:
         widgets.paragraph(run.error)
     log(run.id)

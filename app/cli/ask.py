@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -11,8 +10,6 @@ import typer
 from pilothouse.app.cli.options import (
     DEFAULT_WORKSPACE,
     JsonOption,
-    UnmaskOption,
-    WhyOption,
     WindowOption,
     WorkspaceOption,
     open_house,
@@ -62,30 +59,6 @@ def _model_status(handle: ModelHandle) -> dict[str, Any]:
     }
 
 
-def drift(
-    name: str,
-    window: WindowOption = "7d",
-    exact: ExactOption = False,
-    unmask: UnmaskOption = False,
-    reason: WhyOption = "",
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    as_json: JsonOption = False,
-) -> None:
-    """How far the features of NAME have moved from its reference."""
-    handle = open_house(workspace)[name]
-    found, unshown = handle.shown_drift(handle.window(window), exact=exact, unmask=unmask, reason=reason)
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        f"{name}: {found.rows:,} rows, {found.window}",
-        ("feature", "state", "PSI", "KS", "Wasserstein, sd", "missing", "new", "why"),
-        [(f.name, f.state, f.psi, f.ks, f.wasserstein, f.missing, f.new_share, f.reason) for f in found.features],
-    )
-    if unshown:
-        print(unshown)
-
-
 def performance(
     name: str,
     window: WindowOption = "7d",
@@ -104,23 +77,6 @@ def performance(
         f"{name}: {coverage}, {found.window}",
         ("metric", "value", "low", "high", "kind", "note"),
         [(key, m.value, m.low, m.high, m.kind, m.reason or None) for key, m in found.metrics.items()],
-    )
-
-
-def report(
-    name: str,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the HTML.")] = Path("report.html"),
-    window: WindowOption = "14d",
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-) -> None:
-    """Write Evidently's full report of NAME over a window, and print its verdicts beside ours."""
-    handle = open_house(workspace)[name]
-    made = handle.report(handle.window(window))
-    out.write_text(made.html, encoding="utf-8")
-    print_table(
-        f"{out}: {made.sampled_rows:,} of {made.rows:,} rows, {made.seconds:.1f} s",
-        ("feature", "Evidently", "its value", "its threshold", "PSI", "ours", "why they part"),
-        [(v.feature, v.evidently, v.value, v.threshold, v.psi, v.ours, v.why or None) for v in made.features],
     )
 
 

@@ -67,37 +67,6 @@ def rows(
         print(f"more: --before '{found.next}'")
 
 
-def segments(
-    name: str,
-    by: Annotated[str | None, typer.Option("--by", help="The column whose values are told apart.")] = None,
-    window: WindowOption = "28d",
-    watch: Annotated[
-        list[str] | None, typer.Option("--watch", help="Count by this column from now on, and by no other; repeatable.")
-    ] = None,
-    unmask: UnmaskOption = False,
-    reason: WhyOption = "",
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    as_json: JsonOption = False,
-) -> None:
-    """How many rows of NAME each value of a column has, and how right the model was on them, worst first."""
-    handle = open_house(workspace)[name]
-    if watch:
-        print(f"watched: {', '.join(handle.watch_segments(*watch))}")
-    column = by or next(iter(watch or handle.row.segments), None)
-    if column is None:
-        raise BadData(f"No segments of {name} are watched. Name a column with --by, or have one watched with --watch.")
-    found = handle.segments(column, window, unmask=unmask, reason=reason)
-    if as_json:
-        print_json(found)
-        return
-    metrics = list(dict.fromkeys(metric for segment in found.segments for metric in segment.metrics))
-    print_table(
-        f"{name} by {column}: {found.window}",
-        ("value", "rows", "labelled", "coverage", *metrics),
-        [(s.value, s.rows, s.labelled, s.coverage, *(s.metrics[m].value for m in metrics)) for s in found.segments],
-    )
-
-
 def labels(
     name: str,
     window: WindowOption = "4w",

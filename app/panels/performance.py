@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pilothouse.app import formats
+from pilothouse.app import metric_words as words
 from pilothouse.app.panel import Cell, Panel, Table
 from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
@@ -17,6 +18,15 @@ _NO_LABELS = (
     "No labels yet in this range. They are sent to /models/{model}/feedback by prediction id or business key, "
     "and stand here as soon as the worker has folded them."
 )
+
+
+def _name(metric: str) -> str:
+    return METRIC_NAMES.get(metric) or words.title(metric)
+
+
+def _best(metric: str) -> Callable[..., Any]:
+    """Which of several values is the best one."""
+    return max if metric in words.WORDS and words.WORDS[metric].better == "higher" else min
 
 
 def _metric(point: TrendPoint, name: str) -> Metric:
@@ -48,7 +58,7 @@ def _split(
 def _one_line(points: Sequence[TrendPoint], metric: str, view: charts.View) -> list[charts.Trace]:
     x, found = [view.middle(p.window) for p in points], [_metric(p, metric) for p in points]
     mature, young = _split(points, [m.value for m in found])
-    name = METRIC_NAMES.get(metric, metric)
+    name = _name(metric)
     lines = [charts.line(x, mature, name, Colour.CURRENT, mode="lines+markers", marker={"size": 5})]
     if any(v is not None for v in young):
         dotted = {"dash": "dot"}
@@ -85,7 +95,7 @@ def _long_answer(stretches: Sequence[TrendPoint], metric: str, view: charts.View
     known = [(s.window, value) for s in stretches if (value := _metric(s, metric).value) is not None]
     if not known:
         return ""
-    best = (max if metric == "roc_auc" else min)(known, key=lambda pair: pair[1])
+    best = _best(metric)(known, key=lambda pair: pair[1])
     (window, value), days = best, known[-1][0].length.days
     now = f"{formats.number(known[-1][1])} over the newest {days} days in view"
     return f"{now}; {formats.number(value)} over the best {days}, {formats.span(window, view.zone)}."
@@ -95,8 +105,9 @@ def _trend_answer(points: Sequence[TrendPoint], metric: str) -> str:
     known = [(p, m.value) for p in points if (m := _metric(p, metric)).value is not None]
     if len(known) < 2:
         return ""
-    best = max(known, key=lambda pair: pair[1] or 0.0) if metric == "roc_auc" else min(known, key=lambda p: p[1] or 0.0)
-    last = known[-1][1]
+    last, best = known[-1][1], _best(metric)(known, key=lambda pair: pair[1])
+    if metric in words.WORDS and not words.WORDS[metric].better:
+        return f"Last bucket {formats.number(last)}."
     return f"Last bucket {formats.number(last)}; best in view {formats.number(best[1])}."
 
 
@@ -108,7 +119,7 @@ def metric_trend(
     points : buckets in order, of all versions together or of several. stretches : longer spans, each up to the end of a
     bucket, that show where the metric goes beneath what a single bucket happens to hold.
     """
-    title = f"{METRIC_NAMES.get(metric, metric)} by {view.every}"
+    title = f"{_name(metric)} by {view.every}"
     panel = _panel(f"{metric}-trend", title, points, view)
     if all(_metric(p, metric).value is None for p in points):
         return replace(panel, empty=_NO_LABELS.format(model=view.model))

@@ -28,9 +28,13 @@ def verdicts(report: EvidentlyReport) -> markup.Html:
     """Feature by feature: our state and Evidently's, and why they part where they do."""
     parted = sum(bool(v.why) for v in report.features)
     sample = f"{formats.count(report.sampled_rows)} of {formats.count(report.rows)} rows"
-    words = (
-        f"Made in {report.seconds:.0f} s over {sample}. The two part on {parted} of {len(report.features)} features."
-    )
+    if report.sampled_rows < report.rows:
+        sample += ", chosen at random with a fixed seed"
+    failed = f"{len(report.failed)} of its {len(report.tests)} tests failed." if report.tests else ""
+    words = f"{', '.join(report.presets).capitalize()}. Made in {report.seconds:.0f} s over {sample}. {failed}"
+    if not report.features:
+        return markup.tag("p", words, kind="ph-sentence")
+    words += f" The two part on {parted} of {len(report.features)} features."
     head = ("Feature", "Ours", "PSI", "Evidently", "Its method", "Value", "Threshold", "Why they part")
     table = markup.table(head, [_row(v) for v in report.features], right=(2, 5, 6))
     return markup.join([markup.tag("p", words, kind="ph-sentence"), table])

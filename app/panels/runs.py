@@ -8,7 +8,9 @@ from typing import Any
 
 from pilothouse.app import formats, markup
 from pilothouse.data.state.runs import LogLine, Run, RunState, Step, StepState
+from pilothouse.ops.reports.report import FAILED
 
+_LISTED = 8
 _STEP_SHAPE = {
     StepState.WAITING: "○", StepState.RUNNING: "◐", StepState.DONE: "✓",
     StepState.FAILED: "●", StepState.CANCELLED: "–", StepState.SKIPPED: "–",
@@ -104,3 +106,22 @@ def _outcome(run: Run) -> str:
 def _auc(card: Mapping[str, Any], side: str) -> float | None:
     found = (card.get(side) or {}).get("roc_auc")
     return found.get("value") if isinstance(found, Mapping) else found
+
+
+def checked(steps: Sequence[Step]) -> markup.Html:
+    """What the values to learn from were found to break, and the tests of Evidently that failed; nothing where none were."""
+    output = next((step.output for step in steps if step.name == "validate" and step.output), None)
+    found = (output or {}).get("checked") or {}
+    broken = [f"{formats.share(share)} of the rows: {words}" for words, share in found.get("broken", ())]
+    tests = found.get("tests", ())
+    failed = [test["detail"] for test in tests if test["status"] in FAILED]
+    said = [
+        _listed(f"{len(broken)} rules are broken by more rows than are tolerated.", broken) if broken else "",
+        _listed(f"{len(failed)} of {len(tests)} tests of Evidently failed.", failed) if tests else "",
+    ]
+    return markup.join(said)
+
+
+def _listed(sentence: str, lines: Sequence[str]) -> markup.Html:
+    items = markup.tag("ul", markup.join(markup.tag("li", line, kind="ph-quiet") for line in lines[:_LISTED]))
+    return markup.join([markup.tag("p", sentence, kind="ph-quiet"), items if lines else ""])

@@ -1,4 +1,4 @@
-"""How right a model is on each value of a column, worst first."""
+"""How right a model is on each value of a column, or of two, beside all other rows, worst first."""
 
 from __future__ import annotations
 
@@ -6,71 +6,102 @@ from collections.abc import Sequence
 
 from pilothouse.app import formats, markup
 from pilothouse.app.panel import Panel, Table
-from pilothouse.data.history.results import SegmentRow, SegmentTable
+from pilothouse.data.history.results import Metric
+from pilothouse.data.measures.segment_comparison import ComparedSegment, SegmentComparison
 from pilothouse.data.policies import UNSHOWN
-from pilothouse.data.signature import NUMERIC, Task
+from pilothouse.data.signature import NUMERIC
 from pilothouse.ops.governance.columns import ColumnLine
 
 _SHOWN = 15
-_METRIC = {
-    Task.BINARY: ("roc_auc", "ROC AUC"),
-    Task.MULTICLASS: ("accuracy", "Accuracy"),
-    Task.REGRESSION: ("mae", "Mean absolute error"),
-}
+_TITLES = {"roc_auc": "ROC AUC", "accuracy": "Accuracy", "mae": "Mean absolute error"}
+_HEAD = (
+    "segment", "rows", "labelled", "coverage", "value", "low", "high", "rest", "difference", "difference_low",
+    "difference_high", "score_psi", "reason",
+)  # fmt: skip
 
 
 def columns_to_choose(columns: Sequence[ColumnLine], watched: Sequence[str]) -> list[str]:
-    """Columns that a person may tell segments apart by: watched ones first, then the others that are no measurements."""
+    """Columns that a person may tell segments apart by: watched ones first, then categories, then measurements."""
     shown = [c for c in columns if c.role != "entity" and c.told not in UNSHOWN]
     first = [name for name in watched if any(c.name == name for c in shown)]
-    return first + [c.name for c in shown if c.name not in watched and c.kind not in NUMERIC]
+    rest = sorted((c for c in shown if c.name not in watched), key=lambda c: c.kind in NUMERIC)
+    return first + [c.name for c in rest]
 
 
-def panel(found: SegmentTable, task: Task) -> Panel:
+def panel(found: SegmentComparison) -> Panel:
     """The segments as rows, and the sentence about the worst."""
-    names = sorted({name for segment in found.segments for name in segment.metrics})
-    columns = ("segment", "rows", "labelled", "coverage", *names)
-    rows = tuple(
-        (s.value, s.rows, s.labelled, s.coverage, *(s.metrics[n].value for n in names)) for s in found.segments
-    )
+    by = " and ".join(found.columns)
+    asked = ", ".join(repr(name) for name in found.columns)
     return Panel(
         name=f"{found.model}-segments",
-        title=f"By {found.column}",
-        answer=_answer(found, task),
-        rows=Table(columns=columns, rows=rows),
+        title=f"By {by}",
+        answer=answer(found),
+        rows=Table(columns=_HEAD, rows=tuple(map(_cells, found.segments))),
         empty="" if found.segments else "No predictions in this range.",
         note=_note(found),
-        code=f'house["{found.model}"].segments({found.column!r}, "{found.window}")',
+        code=f'house["{found.model}"].compared_segments({asked}, window="{found.window}")',
     )
 
 
-def table(found: SegmentTable, task: Task) -> markup.Html:
-    """The worst segments, the metric with its band."""
-    head = (found.column, _METRIC[task][1], "95 % band", "Rows", "Labels known")
-    return markup.table(head, [_row(s, _METRIC[task][0]) for s in found.segments[:_SHOWN]], right=(1, 3, 4))
+def _cells(s: ComparedSegment) -> tuple[str | float | int | None, ...]:
+    own, gap = s.metric, s.difference
+    return (
+        s.name, s.rows, s.labelled, s.coverage, own.value, own.low, own.high, s.rest.value, gap.value, gap.low, gap.high,
+        s.score_psi.value, own.reason or gap.reason,
+    )  # fmt: skip
 
 
-def _row(segment: SegmentRow, name: str) -> list[object]:
-    metric = segment.metrics.get(name)
-    value = markup.tag("span", segment.value, kind="ph-name" if segment.is_value else "ph-quiet")
-    if metric is None or metric.value is None:
-        said: list[object] = [formats.NOTHING, markup.tag("span", metric.reason if metric else "", kind="ph-quiet")]
-    else:
-        said = [formats.number(metric.value), formats.band(metric.low, metric.high)]
-    return [value, *said, formats.count(segment.rows), formats.share(segment.coverage)]
+def table(found: SegmentComparison) -> markup.Html:
+    """The worst segments, each with its band, and how far they are from the rest."""
+    title = _TITLES[found.metric]
+    head = (
+        " and ".join(found.columns),
+        title,
+        "95 % band",
+        "Beside the rest",
+        "95 % band",
+        "Score PSI",
+        "Rows",
+        "Labels",
+    )
+    return markup.table(head, [_row(s) for s in found.segments[:_SHOWN]], right=(1, 3, 5, 6, 7))
 
 
-def _answer(found: SegmentTable, task: Task) -> str:
-    name, title = _METRIC[task]
-    known = [s for s in found.segments if (metric := s.metrics.get(name)) is not None and metric.value is not None]
+def _row(s: ComparedSegment) -> list[object]:
+    name = markup.tag("span", s.name, kind="ph-name")
+    psi = markup.tag("span", formats.number(s.score_psi.value, 2), title=s.score_psi.reason)
+    return [
+        name,
+        *_said(s.metric),
+        *_said(s.difference, signed=True),
+        psi,
+        formats.count(s.rows),
+        formats.share(s.coverage),
+    ]
+
+
+def _said(metric: Metric, *, signed: bool = False) -> list[object]:
+    """A value and its band; or a dash and why there is none."""
+    if metric.value is None:
+        return [formats.NOTHING, "" if signed else markup.tag("span", metric.reason, kind="ph-quiet")]
+    band = formats.band(metric.low, metric.high)
+    return [formats.signed(metric.value) if signed else formats.number(metric.value), band]
+
+
+def answer(found: SegmentComparison) -> str:
+    known = [s for s in found.segments if s.metric.value is not None]
     if len(known) < 2:
         return "Too few labels to compare segments yet."
     worst, best = known[0], known[-1]
-    values = (formats.number(worst.metrics[name].value), formats.number(best.metrics[name].value))
-    return f"{title} is worst for {worst.value} ({values[0]}) and best for {best.value} ({values[1]})."
+    values = (formats.number(worst.metric.value), formats.number(best.metric.value))
+    return f"{_TITLES[found.metric]} is worst for {worst.name} ({values[0]}) and best for {best.name} ({values[1]})."
 
 
-def _note(found: SegmentTable) -> str:
+def _note(found: SegmentComparison) -> str:
     more = f"The {_SHOWN} worst of {len(found.segments)}; the menu has all. " if len(found.segments) > _SHOWN else ""
-    read = "" if found.watched else "Read row by row; watch the column to have it counted as rows arrive."
-    return more + read
+    rare = (
+        f"{found.unlisted:,} rarer ones, {found.unlisted_rows:,} rows together, are left out. "
+        if found.unlisted
+        else ""
+    )
+    return f"{more}{rare}The rest is all other rows. Score PSI is against the reference rows of the same segment."

@@ -9,7 +9,7 @@ from pilothouse.app import formats
 from pilothouse.data.history.results import Drift, Metric, Performance, Rows, State
 
 _NONE = Metric(value=None, reason="not measured")
-_MASKED = 400
+_MASKED, _LISTED = 400, 10
 
 
 def _change(now: Metric, before: Metric) -> str:
@@ -64,4 +64,16 @@ def row_columns(found: Rows, zone: tzinfo, names: Mapping[str, str]) -> dict[str
 def _cell(value: object, zone: tzinfo) -> object:
     if isinstance(value, datetime):
         return formats.second(value, zone)
+    if isinstance(value, list):
+        return _listed(value)
     return f"{value[:_MASKED]}…" if isinstance(value, str) and len(value) > _MASKED else value
+
+
+def _listed(values: list[float]) -> str:
+    """The probabilities of classes, those of the first few.
+
+    >>> _listed([0.25, 0.5, 0.25])
+    '0.25, 0.5, 0.25'
+    """
+    shown = ", ".join(f"{value:.3g}" for value in values[:_LISTED])
+    return f"{shown}, …" if len(values) > _LISTED else shown

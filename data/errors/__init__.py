@@ -2,11 +2,12 @@
 
 PilothouseError
 ├── NotFound     UnknownWorkspace, UnknownModel, UnknownVersion, UnknownRun, UnknownFeature, UnknownBackup, UnknownColumn,
-│                CommitsGone, NothingDamaged, UnknownKey, UnknownSchedule, VersionNotLive, UnknownSwitch
+│                CommitsGone, NothingDamaged, UnknownKey, UnknownSchedule, VersionNotLive, UnknownSwitch,
+│                UnknownPrediction
 ├── Refused      NotAllowed, AlreadyExists, AlreadyChampion, StaleDecision, NothingToRollBack, NoChampion,
 │                WorkersNotReady, LeaseLost, CannotRetrain, NotServedHere, ImportBrokenOff, FixedClass,
 │                NoReason, HiddenColumn, TooManyKeys, OtherFeatures, CanaryRunning, NoTrial, TooManyShadows,
-│                NotSentYet, NoResult
+│                NotSentYet, NoResult, CannotExplain
 ├── BadData      InvalidName, InvalidWindow, InvalidSetting, NaiveTime, MissingColumn, EmptyWindow, BadRows, NotJson,
 │                UntrustedArtifact, UnportableModel, BadArtifact, SchemaChanged, BadEntry, BadBackup, StepFailed,
 │                DamagedFile, BadMapping, BadFilter, AmbiguousColumns, UnreadableSource,
@@ -29,6 +30,7 @@ from pilothouse.data.errors.absent import (
     UnknownFeature,
     UnknownKey,
     UnknownModel,
+    UnknownPrediction,
     UnknownRun,
     UnknownSchedule,
     UnknownSwitch,
@@ -73,6 +75,7 @@ from pilothouse.data.errors.refused import (
     AlreadyChampion,
     AlreadyExists,
     CanaryRunning,
+    CannotExplain,
     CannotRetrain,
     FixedClass,
     HiddenColumn,
@@ -130,6 +133,7 @@ __all__ = [
     "BadScope",
     "BadShare",
     "CanaryRunning",
+    "CannotExplain",
     "CannotRetrain",
     "CentralAway",
     "CommitConflict",
@@ -186,6 +190,7 @@ __all__ = [
     "UnknownFeature",
     "UnknownKey",
     "UnknownModel",
+    "UnknownPrediction",
     "UnknownRun",
     "UnknownSchedule",
     "UnknownSwitch",

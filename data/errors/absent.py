@@ -39,6 +39,15 @@ class VersionNotLive(NotFound):
         )
 
 
+class UnknownPrediction(NotFound):
+    def __init__(self, model: str, asked: str) -> None:
+        self.model, self.asked = model, asked
+        super().__init__(
+            f"The log of {model} has no answered prediction with {asked[:200]}. `pilothouse rows {model}` shows the newest "
+            "rows with their ids; rows older than the log policy allows are gone."
+        )
+
+
 class UnknownSwitch(NotFound):
     def __init__(self, model: str, seq: int, known: Iterable[int] = ()) -> None:
         self.model, self.seq, self.known = model, seq, tuple(known)

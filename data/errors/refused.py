@@ -173,3 +173,12 @@ class NoResult(Refused):
     def __init__(self, run_id: str, state: str) -> None:
         self.run_id, self.state = run_id, state
         super().__init__(f"The job {run_id} is {state}: it has no result. Ask for it again once it has succeeded.")
+
+
+class CannotExplain(Refused):
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"What each feature contributed cannot be said: {reason}. Register a version with its artifact and plain "
+            "columns to have its answers explained."
+        )

@@ -81,7 +81,7 @@ class Counter:
 
     def contributions(self, window: Window, chosen: Chosen) -> pl.DataFrame:
         """Labelled rows of `window`, signed: at, version, role, score, label, recorded, sign; see contributions.sql."""
-        return _kept(self._outcomes(window), chosen)
+        return _kept(self._outcomes(window, whole=True), chosen)
 
     def _whole(self, moment: datetime, rows_since: datetime) -> datetime:
         hours = self.cursor.hours_since(self.settings.zone)
@@ -124,10 +124,12 @@ class Counter:
             zone = self.settings.time_zone
             yield count_outcomes(self._outcomes(span), self.source.signature, zone, span.start, days=False)
 
-    def _outcomes(self, span: Window) -> pl.DataFrame:
+    def _outcomes(self, span: Window, *, whole: bool = False) -> pl.DataFrame:
         silent_at = self.data_end if self.source.policy.silence is Silence.NEGATIVE else None
         zone = self.settings.time_zone
-        return outcomes_between(self.source, self.prediction_files(), self.label_files(), span, zone, silent_at)
+        return outcomes_between(
+            self.source, self.prediction_files(), self.label_files(), span, zone, silent_at, whole=whole
+        )
 
     def prediction_files(self) -> list[str]:
         return _files_at(self.source.predictions, self.cursor.predictions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from pilothouse.data.history.results import FeatureDrift, Metric
 from pilothouse.data.history.takers import takers_of
 from pilothouse.data.limits import check_limit
 from pilothouse.data.log.schema import Status
+from pilothouse.data.measures.chances import one_against_rest
 from pilothouse.data.measures.exact import Sample, measure_exactly, sample_of
 from pilothouse.data.measures.performance import measure_performance
 from pilothouse.data.rollups.bins import numbers
-from pilothouse.data.rollups.outcomes import outcomes_of
+from pilothouse.data.rollups.chances import chances_in, one_each
+from pilothouse.data.rollups.outcomes import count_outcomes, outcomes_of, realized
 from pilothouse.data.rollups.profile import SCORE, STORED, FeatureProfile, Profile
-from pilothouse.data.signature import Signature
+from pilothouse.data.signature import Signature, Task
 from pilothouse.data.windows import Window
 
 _VALUES_AT_ONCE = 16_000_000
@@ -85,10 +87,12 @@ def scan_drift(rows: Rows, profile: Profile, signature: Signature, folder: Path)
 
 
 def exact_performance(contributions: pl.DataFrame, signature: Signature) -> dict[str, Metric]:
-    """Metrics of a binary model, its ROC AUC by scikit-learn from every score; bands as `measure_performance` has them.
+    """Metrics of a model of classes, its ROC AUC from every score; bands as `measure_performance` has them.
 
     contributions : score, label, sign. A label that another has replaced stands in two rows that cancel out.
     """
+    if signature.task is Task.MULTICLASS:
+        return _exact_classes(contributions, signature)
     held = contributions.group_by("score", "label").agg(n=pl.col("sign").cast(pl.Int64).sum()).filter(pl.col("n") > 0)
     each = held.select(pl.col("score", "label").repeat_by("n").explode())
     scores = numbers(each[SCORE])
@@ -96,6 +100,16 @@ def exact_performance(contributions: pl.DataFrame, signature: Signature) -> dict
     metrics = measure_performance(outcomes_of(scores, positive))
     found = metrics["roc_auc"]
     return metrics if found.value is None else metrics | {"roc_auc": _with_exact_auc(found, scores, positive)}
+
+
+def _exact_classes(contributions: pl.DataFrame, signature: Signature) -> dict[str, Metric]:
+    counts = count_outcomes(contributions, signature, "UTC", None)
+    metrics = realized(counts, signature)
+    if metrics["log_loss"].value is None:
+        return metrics
+    chances = chances_in(counts, contributions.height, len(signature.target.classes))
+    positives, negatives = one_each(contributions, signature)
+    return metrics | one_against_rest(replace(chances, positives=positives, negatives=negatives))
 
 
 def _with_exact_auc(

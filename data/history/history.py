@@ -24,7 +24,6 @@ from pilothouse.data.history.results import (
     Health,
     LabelFacts,
     Labels,
-    Metric,
     Performance,
     SchemaChange,
     SegmentTable,
@@ -40,7 +39,9 @@ from pilothouse.data.history.takers import of_takers, shown_features, under_show
 from pilothouse.data.limits import Limit
 from pilothouse.data.log.reader import PredictionLog
 from pilothouse.data.log.schema import TRAFFIC, Role
+from pilothouse.data.measures.changes import adjusted
 from pilothouse.data.measures.distribution import draw_bins, mean_of
+from pilothouse.data.measures.drift_thresholds import DriftThresholds, judged
 from pilothouse.data.measures.feature_drift import measure_drift, measure_psi
 from pilothouse.data.measures.health import HEALTH_RULES, HealthRules, judge
 from pilothouse.data.measures.objective import Kept
@@ -76,9 +77,10 @@ class History:
         settings: Settings,
         *,
         roles: Sequence[Role] = TRAFFIC,
+        thresholds: DriftThresholds | None = None,
     ) -> None:
         self.model, self.signature, self.profile, self.policy = model, signature, profile, policy
-        self.zone = settings.zone
+        self.zone, self._thresholds = settings.zone, thresholds
         self._workspace, self._settings, self._roles = workspace, settings, tuple(role.value for role in roles)
 
     def watermark(self) -> Watermark:
@@ -97,7 +99,7 @@ class History:
         Raises QueryTooSlow when that takes longer than the setting `query_limit_s`.
         """
         found = self._scanned_drift(window, version) if exact else self._counted_drift(window, version)
-        features = under_shown_names(found.features, self.signature)
+        features = under_shown_names(adjusted(judged(found.features, self._thresholds, window)), self.signature)
         return Drift(
             model=self.model,
             version=version,
@@ -116,12 +118,12 @@ class History:
         """Realized performance over `window`.
 
         as_known : with what was known when the business day that holds it began; None for all that is known.
-        exact : ROC AUC from every score instead of from counts by step of it; for binary models.
+        exact : ROC AUC from every score instead of from counts by step of it; for models of classes.
         Raises QueryTooSlow when that takes longer than the setting `query_limit_s`.
         """
         counts = self.count([window], (Part.VOLUME, Part.OUTCOME), version, as_known)
         point = self.trend_point(counts, window, version)
-        scan = exact and self.signature.task is Task.BINARY
+        scan = exact and self.signature.task is not Task.REGRESSION
         return Performance(
             model=self.model,
             version=version,
@@ -131,7 +133,9 @@ class History:
             labelled=point.labelled,
             coverage=point.coverage,
             mature=point.mature,
-            metrics=self._scanned_performance(window, version, as_known) if scan else point.metrics,
+            metrics=exact_performance(self.labelled(window, version, as_known), self.signature)
+            if scan
+            else point.metrics,
             exact=scan,
         )
 
@@ -280,6 +284,12 @@ class History:
         with self._limit():
             return self._opened.memory.recall(question, lambda: self._counter.count(windows, asked, chosen))
 
+    def labelled(self, window: Window, version: int | None = None, as_known: datetime | None = None) -> pl.DataFrame:
+        """The labelled rows that counts of outcomes are made of, signed; see Counter.contributions. Raises OnlyRollups."""
+        self._refuse_thinned(window)
+        with self._limit():
+            return self._counter.contributions(window, self._chosen(version, as_known))
+
     def steps(self, window: Window, every: timedelta) -> list[Window]:
         """`window` in whole business days or hours; see day_windows."""
         return day_windows(window, every, self.zone)
@@ -359,12 +369,6 @@ class History:
         self._refuse_thinned(window)
         with self._limit():
             return scan_drift(self._counter.rows(window, self._chosen(version)), self.profile, self.signature, folder)
-
-    def _scanned_performance(self, window: Window, version: int | None, as_known: datetime | None) -> dict[str, Metric]:
-        self._refuse_thinned(window)
-        with self._limit():
-            labelled = self._counter.contributions(window, self._chosen(version, as_known))
-            return exact_performance(labelled, self.signature)
 
     def _refuse_thinned(self, window: Window) -> None:
         """Raises OnlyRollups when the log no longer has every row of the window."""

@@ -56,6 +56,20 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One measure of a change. `value` None: it cannot be said, and `reason` says why.
+
+    p : how likely chance alone makes a value as large; q : that, adjusted for all features that were asked about
+    together. Both None for a size, which is no test.
+    """
+
+    value: float | None
+    p: float | None = None
+    q: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureDrift:
     """Drift of one feature (or of the score) in a window against the reference.
 
@@ -63,6 +77,9 @@ class FeatureDrift:
     jensen_shannon : 0 to 0.833. wasserstein : in standard deviations of the reference.
     name : as Signature.shown has it; rows of versions that take the feature in another way are left out.
     feature : its own name, which those of both types share.
+    impact : None: what drift costs is asked apart (measures/impact.py); the key stays for those who read the JSON.
+    more : further measures by name, in the order of data/measures/changes.py. threshold : the PSI from which it counts
+    as drifted, where that was calibrated.
     """
 
     name: str
@@ -80,12 +97,15 @@ class FeatureDrift:
     impact: float | None
     state: State
     reason: str
+    more: dict[str, Measure] = field(default_factory=dict)
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """Drift of every feature over a window; `features` worst first, `score` the model's own output.
 
+    prediction : of what it answered, where that was asked for: it is read from the log.
     exact : whether every row was read; else it is from counts by bin.
     """
 
@@ -98,6 +118,7 @@ class Drift:
     features: tuple[FeatureDrift, ...]
     score: FeatureDrift | None
     exact: bool = False
+    prediction: FeatureDrift | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

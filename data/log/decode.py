@@ -16,9 +16,9 @@ from pilothouse.data.delta import fitted
 from pilothouse.data.errors import BadEntry
 from pilothouse.data.log.entries import LabelEntry, PredictionEntry, canonical_key
 from pilothouse.data.log.pending import Stored
-from pilothouse.data.log.schema import label_schema, prediction_schema
+from pilothouse.data.log.schema import CLASS_SCORES, label_schema, prediction_schema
 from pilothouse.data.log.spool import Format
-from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature
+from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Task
 
 CALLER_IDS = "caller_ids"
 """Extra column of a decoded batch: whether the row's id may have been sent before."""
@@ -97,12 +97,21 @@ class PredictionDecoder:
         columns |= {column: [None] * count for column in self._others}
         for place, feature in enumerate(features):
             columns[feature.column] = list(map(attrgetter(f"f{place}"), rows))
-        return columns | self._context_columns(entry, count)
+        return columns | self._class_scores(entry, count) | self._context_columns(entry, count)
 
     def _rows_of(self, features: tuple[Feature, ...]) -> msgspec.json.Decoder[list[Any]]:
         if features not in self._rows:
             self._rows[features] = msgspec.json.Decoder(list[_row_type(features)])  # type: ignore[misc]
         return self._rows[features]
+
+    def _class_scores(self, entry: PredictionEntry, count: int) -> _Columns:
+        if self._signature.task is not Task.MULTICLASS:
+            return {}
+        scores, classes = _checked("class_scores", entry.class_scores, count), len(self._target.classes)
+        lengths = {len(row) for row in scores if row is not None}
+        if lengths - {classes}:
+            raise BadEntry(f"rows of {sorted(lengths)} class_scores for {classes} classes")
+        return {CLASS_SCORES: scores}
 
     def _context_columns(self, entry: PredictionEntry, count: int) -> _Columns:
         given = [row or {} for row in _checked("context", entry.context, count)]

@@ -23,7 +23,8 @@ class PredictionEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     rows : the JSON array of row objects, as the client sent it: a feature left out is null.
     at : event times; left out, the rows happened at `logged_at`.
     keys : business keys, one object a row. context : values of the context columns, one object a row; one left out is
-    null. latency_us : of the whole request, in microseconds; latencies_us : the same where each row has its own.
+    null. class_scores : of a multiclass model, the probability of each class in the target's order; `scores` has one
+    number a row. latency_us : of the whole request, in microseconds; latencies_us : the same where each row has its own.
     """
 
     version: Count
@@ -37,6 +38,7 @@ class PredictionEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     keys: list[dict[str, KeyPart] | None] | None = None
     context: list[dict[str, Value] | None] | None = None
     scores: list[float | None] | None = None
+    class_scores: list[list[float] | None] | None = None
     latency_us: Count | None = None
     latencies_us: list[Count | None] | None = None
     status: Status = Status.OK

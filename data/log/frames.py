@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from pilothouse.data.errors import BadData, MissingColumn, NaiveTime
+from pilothouse.data.log.class_scores import class_scores_in
 from pilothouse.data.log.door import Door
 from pilothouse.data.log.ids import new_id_column
 from pilothouse.data.log.schema import MAX_LATENCY_US, Role, Status, label_schema, prediction_schema
@@ -20,7 +21,8 @@ from pilothouse.data.signature import Signature
 from pilothouse.data.windows import Clock, utc_now
 
 BLOCK_ROWS = 50_000
-"""Rows in one entry; it bounds what a sealer has to hold of it."""
+"""Rows in one entry, unless their bytes are more than BLOCK_BYTES; both bound what a sealer has to hold of it."""
+BLOCK_BYTES = 16 * 1024 * 1024
 _BLOCKS_UNDER_WAY = 2
 """One that is being written and one that waits: a frame may be larger than what may wait at all."""
 _LATENCY = "latency_us"
@@ -80,9 +82,9 @@ def typed_predictions(
     """`frame` as rows of the prediction table, without the columns that only a sealer knows (spool, day).
 
     frame : features under their own names and `prediction`; if there, also context columns, `prediction_id`, `at`,
-    `logged_at`, `version`, `role`, `entity_id`, `keys` (canonical JSON), `score`, `latency_us`, `status`, `caller`;
-    other columns are left out. Without `prediction_id` ids are made, and without `at` or `logged_at` the rows happened,
-    or were logged, now. NaN is null.
+    `logged_at`, `version`, `role`, `entity_id`, `keys` (canonical JSON), `score`, `latency_us`, `status`, `caller`, and of
+    a multiclass model the probability of each class (see `class_scores_in`); other columns are left out. Without
+    `prediction_id` ids are made, and without `at` or `logged_at` the rows happened, or were logged, now. NaN is null.
     version : of rows that do not say it themselves; None when all do. door : what may not enter the log; None lets all in.
     latency_us : numbers of microseconds from 0 on, of which a fraction is rounded away.
     Raises MissingColumn, NaiveTime, or BadData when a column has not the type of its feature.
@@ -93,6 +95,8 @@ def typed_predictions(
     allowed = given if door is None or door.open else door.frame(given)
     rename = {column.name: column.column for column in signature.columns}
     renamed = allowed.select(pl.col(name).alias(rename.get(name, name)) for name in allowed.columns)
+    if (class_scores := class_scores_in(given, signature, model)) is not None:
+        renamed = renamed.with_columns(class_scores)
     caller_ids = "prediction_id" in frame.columns
     ids = [] if caller_ids else [new_id_column(frame.height, now).alias("prediction_id")]
     defaults: dict[str, datetime | str | int | None] = {
@@ -233,6 +237,8 @@ def _fits(dtype: pl.DataType, wanted: pa.DataType) -> bool:
         return dtype.is_numeric()
     if pa.types.is_boolean(wanted):
         return dtype == pl.Boolean
+    if pa.types.is_list(wanted):
+        return isinstance(dtype, pl.List)
     return isinstance(dtype, pl.Datetime if pa.types.is_timestamp(wanted) else (pl.String, pl.Categorical, pl.Enum))
 
 
@@ -256,8 +262,10 @@ def entries_of(table: pa.Table, model: str, kind: EntryKind, *, caller_ids: bool
 
 
 def _blocks(table: pa.Table) -> Iterator[tuple[pa.Table, bytes]]:
-    for start in range(0, table.num_rows, BLOCK_ROWS):
-        block = table.slice(start, BLOCK_ROWS)
+    fitting = BLOCK_BYTES * table.num_rows // max(table.nbytes, 1)
+    rows = max(1, min(BLOCK_ROWS, fitting))
+    for start in range(0, table.num_rows, rows):
+        block = table.slice(start, rows)
         sink = pa.BufferOutputStream()
         # Not compressed: a small block would take longer, and an erasure looks for a name in it as it stands.
         with pa.ipc.new_stream(sink, block.schema) as writer:

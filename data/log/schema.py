@@ -7,7 +7,10 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from pilothouse.data.signature import Signature
+from pilothouse.data.signature import Signature, Task
+
+CLASS_SCORES = "scores"
+"""The column of a multiclass model that holds the probability of each class."""
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -40,6 +43,7 @@ def prediction_schema(signature: Signature) -> pa.Schema:
     Identity: (prediction_id, version, role), and among rows of TRAFFIC the id alone; `model` is the table.
     `keys`: business keys as canonical JSON or null.
     `score`: probability of the positive class for a binary task, null otherwise.
+    CLASS_SCORES, of a multiclass task alone: that of each class in the target's order; null where it is not known.
     `weight`: how many rows this one stands for where old rows were thinned to a sample; null for itself alone.
     `day`: the event day in UTC, the partition.
     """
@@ -55,6 +59,7 @@ def prediction_schema(signature: Signature) -> pa.Schema:
             *(pa.field(c.column, c.arrow_type) for c in signature.logged),
             pa.field("prediction", signature.target.arrow_type),
             pa.field("score", pa.float64()),
+            *([pa.field(CLASS_SCORES, pa.list_(pa.float64()))] if signature.task is Task.MULTICLASS else []),
             pa.field("latency_us", pa.int64()),
             pa.field("status", pa.string(), nullable=False),
             pa.field("caller", pa.string()),

@@ -25,14 +25,20 @@ def wilson(hits: int, n: int, z: float = Z) -> Band:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def normal(sums: Sums, z: float = Z) -> Band:
-    """Band of a mean from n, sum and sum of squares, by the central limit theorem; a point when n is 1."""
+def normal(sums: Sums, z: float = Z, *, lowest: float = -math.inf, highest: float = math.inf) -> Band:
+    """Band of a mean from n, sum and sum of squares, by the central limit theorem; a point when n is 1.
+
+    lowest, highest : what no value can pass, where the band is cut: with few rows the law reaches beyond it.
+
+    >>> normal(Sums(n=3, total=0.3, squares=0.07), lowest=0.0)[0]
+    0.0
+    """
     mean = sums.total / sums.n
     if sums.n < 2:
         return mean, mean
     variance = max(0.0, (sums.squares - sums.n * mean * mean) / (sums.n - 1))
     half = z * math.sqrt(variance / sums.n)
-    return mean - half, mean + half
+    return max(lowest, mean - half), min(highest, mean + half)
 
 
 def auc_with_variance(positives: Ints, negatives: Ints) -> tuple[float, float]:
@@ -52,7 +58,13 @@ def auc_with_variance(positives: Ints, negatives: Ints) -> tuple[float, float]:
     return auc, of_positives / m + of_negatives / n
 
 
-def auc_band(auc: float, variance: float, z: float = Z) -> Band:
-    """Band of a ROC AUC, normal around the value and cut at 0 and 1."""
+def auc_band(auc: float, variance: float, z: float = Z, *, rarer: int | None = None) -> Band:
+    """Band of a ROC AUC, normal around the value and cut at 0 and 1.
+
+    rarer : rows of the rarer class. Where it tells the classes apart without a fault the variance is 0 however few the
+    rows; the band is then that of a share of so many rows (Wilson), which is wider than it need be.
+    """
+    if variance == 0 and rarer:
+        return wilson(round(auc * rarer), rarer, z)
     half = z * math.sqrt(variance)
     return max(0.0, auc - half), min(1.0, auc + half)

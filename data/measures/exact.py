@@ -59,6 +59,12 @@ class NumberSample:
         """Rows by group, the ends open: int64, shape (edges + 1,)."""
         return np.diff(np.searchsorted(self.values, edges, side="left"), prepend=0, append=len(self.values))
 
+    def outside(self, low: float | None, high: float | None) -> int:
+        """How many values lie below `low` or above `high`, an infinity among them; None counts as 0."""
+        upto = np.searchsorted(self.values, high or 0.0, side="right")
+        inside = upto - np.searchsorted(self.values, low or 0.0, side="left")
+        return len(self.values) - int(inside)
+
     def within(self, low: float, high: float) -> Floats:
         """The values, an infinity as `low` or `high`, as the roll-ups take it; rising."""
         if len(self.values) == 0 or np.isfinite(self.values[[0, -1]]).all():
@@ -100,10 +106,15 @@ def measure_exactly(feature: FeatureProfile, reference: Sample, current: Sample)
 def _numbers(feature: FeatureProfile, reference: NumberSample, current: NumberSample) -> FeatureDrift:
     known = reference.counts_between(reference.decile_edges)
     counts = current.counts_between(reference.decile_edges)
-    seen = Seen(rows=len(current.values) + current.missing, present=len(current.values), new=None)
+    seen = Seen(
+        rows=len(current.values) + current.missing,
+        present=len(current.values),
+        new=None,
+        outside=current.outside(feature.low, feature.high),
+    )
     silence = why_silent(known, seen)
     if silence:
-        return describe(feature, seen, {}, silence)
+        return describe(feature, seen, (known, counts), {}, silence)
     distance = ks_statistic(reference.values, current.values)
     low, high = feature.low or 0.0, feature.high or 0.0
     unit = feature.sd or 0.0
@@ -115,7 +126,7 @@ def _numbers(feature: FeatureProfile, reference: NumberSample, current: NumberSa
         "ks_p": ks_probability(distance, len(reference.values), len(current.values)),
         "wasserstein": moved,
     }
-    return describe(feature, seen, measured, "")
+    return describe(feature, seen, (known, counts), measured, "")
 
 
 def _categories(feature: FeatureProfile, reference: CategorySample, current: CategorySample) -> FeatureDrift:
@@ -128,7 +139,7 @@ def _categories(feature: FeatureProfile, reference: CategorySample, current: Cat
     seen = Seen(rows=present + current.missing, present=present, new=new)
     silence = why_silent(known, seen)
     measured = {} if silence else {"psi": psi(known, counts), "jensen_shannon": jensen_shannon(known, counts)}
-    return describe(feature, seen, measured, silence)
+    return describe(feature, seen, (known, counts), measured, silence)
 
 
 def ks_statistic(reference: Floats, current: Floats) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pilothouse.data.history.results import FeatureDrift, State
+from pilothouse.data.measures.changes import Counted, further_measures
 from pilothouse.data.measures.drift import (
     Counts,
     DriftRule,
@@ -27,11 +28,15 @@ _RULE = DriftRule()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A window's rows: all of them, those with a value, and those whose value is new (None: it cannot be told)."""
+    """A window's rows: all of them, those with a value, and those whose value is new (None: it cannot be told).
+
+    outside : rows beyond the reference's range; None for categories.
+    """
 
     rows: int
     present: int
     new: int | None
+    outside: int | None = None
 
 
 def measure_drift(feature: FeatureProfile, counts: Counts, sums: Floats, rule: DriftRule = _RULE) -> FeatureDrift:
@@ -39,19 +44,35 @@ def measure_drift(feature: FeatureProfile, counts: Counts, sums: Floats, rule: D
 
     counts, sums : int64 and float64, shape (slots,): the window's rows and their values, by slot of the feature's bins.
     """
-    new = int(counts[feature.bins.new]) if isinstance(feature.bins, CategoryBins) else None
-    seen = Seen(rows=int(counts.sum()), present=int(counts[:-1].sum()), new=None if _cannot_tell_new(feature) else new)
-    silence = why_silent(feature.grouped(feature.counts), seen)
-    return describe(feature, seen, {} if silence else _measures(feature, counts, sums), silence, rule)
+    seen, known = _seen(feature, counts), feature.grouped(feature.counts)
+    silence = why_silent(known, seen)
+    measured = {} if silence else _measures(feature, counts, sums)
+    return describe(feature, seen, (known, feature.grouped(counts)), measured, silence, rule)
 
 
 def describe(
-    feature: FeatureProfile, seen: Seen, measured: Mapping[str, float | None], silence: str, rule: DriftRule = _RULE
+    feature: FeatureProfile,
+    seen: Seen,
+    grouped: tuple[Counts, Counts],
+    measured: Mapping[str, float | None],
+    silence: str,
+    rule: DriftRule = _RULE,
 ) -> FeatureDrift:
     """What was measured, with the state it means and the sentence that says why.
 
-    measured : psi, jensen_shannon, ks, ks_p, wasserstein, those that could be said. silence : why none could.
+    grouped : rows of reference and window by bin of PSI. measured : psi, jensen_shannon, ks, ks_p, wasserstein, those
+    that could be said. silence : why none could.
     """
+    counted = Counted(
+        known=grouped[0],
+        current=grouped[1],
+        rows=seen.rows,
+        missing=seen.rows - seen.present,
+        known_rows=feature.rows,
+        known_missing=int(feature.counts[-1]),
+        outside=seen.outside,
+        new=seen.new,
+    )
     missing = (seen.rows - seen.present) / seen.rows if seen.rows else None
     state, reason = _state(feature, measured.get("psi"), missing, silence, seen.rows, rule)
     return FeatureDrift(
@@ -70,7 +91,16 @@ def describe(
         impact=None,
         state=state,
         reason=reason,
+        more=further_measures(counted, silence, measured.get("ks"), measured.get("ks_p")),
     )
+
+
+def _seen(feature: FeatureProfile, counts: Counts) -> Seen:
+    rows, present = int(counts.sum()), int(counts[:-1].sum())
+    if isinstance(feature.bins, CategoryBins):
+        told = None if _cannot_tell_new(feature) else int(counts[feature.bins.new])
+        return Seen(rows=rows, present=present, new=told)
+    return Seen(rows=rows, present=present, new=None, outside=int(counts[0] + counts[-2]))
 
 
 def measure_psi(feature: FeatureProfile, counts: Counts) -> float | None:

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pilothouse.data.history.results import FeatureDrift, Health, Metric, Reason, State
 from pilothouse.data.measures.objective import Kept
+from pilothouse.data.measures.power import gap_and_allowance
+from pilothouse.data.policies import WatchTerms
 from pilothouse.data.windows import Window
 
 _ORDER = list(State)
@@ -35,6 +37,13 @@ class HealthRules:
     """Siddiqi (2006): a population that has changed."""
     coverage_share: float = 0.5
     silent_for: timedelta = timedelta(hours=24)
+    agreed: WatchTerms | None = None
+    """How performance is watched where a plan was agreed on; see `HealthRules.by`."""
+
+    @classmethod
+    def by(cls, terms: WatchTerms | None) -> HealthRules:
+        """The usual rules, with the span and the margin of a plan where there is one."""
+        return cls() if terms is None else cls(recent=timedelta(days=terms.days), agreed=terms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +110,8 @@ def auc_decay(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
     drop = then.value - now.value
     if drop >= rules.auc_drop_critical and now.high < then.low:
         state, limit = State.CRITICAL, rules.auc_drop_critical
-    elif drop >= rules.auc_drop_watch:
+    elif drop >= rules.auc_drop_watch and (rules.agreed is None or now.high < then.low):
+        # The best of many short spans lies high by chance; a plan's false alarms are counted, so that must not be one.
         state, limit = State.WATCH, rules.auc_drop_watch
     else:
         return
@@ -114,6 +124,8 @@ def auc_decay(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
 
 def auc_below_reference(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
     """The newest span ranks worse than the model did on the rows it was accepted on."""
+    if rules.agreed is not None:
+        return
     expected = facts.reference.get("roc_auc")
     if not _judged(facts.recent, rules) or facts.recent is None or expected is None:
         return
@@ -127,6 +139,22 @@ def auc_below_reference(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
             f"({expected.value:.3f}); the rule allows {rules.auc_below_reference:g}"
         )
         yield _reason("auc_reference", State.CRITICAL, gap, rules.auc_below_reference, sentence, "Retrain")
+
+
+def agreed_watch(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
+    """The newest span does worse than the reference by more standard errors than the plan allows."""
+    terms = rules.agreed
+    now = None if terms is None or facts.recent is None else facts.recent.metrics.get(terms.metric)
+    found = None if terms is None or now is None else gap_and_allowance(now, terms)
+    if terms is None or now is None or found is None:
+        return
+    gap, allowed = found
+    if gap > allowed:
+        sentence = (
+            f"{terms.metric} {now.value:.3f} over the last {terms.days} days, {gap:.3f} worse than on the reference "
+            f"({terms.expected:.3f}); the plan allows {allowed:.3f}, {terms.margin:.1f} standard errors"
+        )
+        yield _reason("plan", State.CRITICAL, gap, allowed, sentence, "Retrain")
 
 
 def calibration(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
@@ -150,14 +178,25 @@ def calibration(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
 
 def drift(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
     """Inputs have moved. Alone that is never critical: what matters is whether the model still ranks well."""
-    moved = [f for f in facts.drift if f.psi is not None and f.psi >= rules.drifted_psi]
+    moved = [f for f in facts.drift if f.psi is not None and _has_drifted(f.psi, f.threshold, rules)]
     if moved:
         worst = max(moved, key=lambda f: f.psi or 0.0)
         sentence = (
             f"{len(moved)} of {len(facts.drift)} features have drifted over the last {_days(rules.drift_span)} days, "
-            f"{worst.name} the most (PSI {worst.psi:.2f}); {rules.drifted_psi:g} and more counts"
+            f"{worst.name} the most (PSI {worst.psi:.2f}); {_counts_from(worst.threshold, rules)} counts"
         )
-        yield _reason("drift", State.WATCH, worst.psi, rules.drifted_psi, sentence, "Look at the drift")
+        limit = rules.drifted_psi if worst.threshold is None else worst.threshold
+        yield _reason("drift", State.WATCH, worst.psi, limit, sentence, "Look at the drift")
+
+
+def _has_drifted(psi: float, threshold: float | None, rules: HealthRules) -> bool:
+    return psi >= rules.drifted_psi if threshold is None else psi > threshold
+
+
+def _counts_from(threshold: float | None, rules: HealthRules) -> str:
+    if threshold is None:
+        return f"{rules.drifted_psi:g} and more"
+    return f"what is above its calibrated threshold, {threshold:.2g},"
 
 
 def labels(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
@@ -201,6 +240,7 @@ def latency(facts: Facts, _rules: HealthRules) -> Iterator[Reason]:
 _ALL: tuple[Callable[[Facts, HealthRules], Iterator[Reason]], ...] = (
     auc_decay,
     auc_below_reference,
+    agreed_watch,
     calibration,
     drift,
     labels,

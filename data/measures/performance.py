@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import auc_band, auc_with_variance, normal, wilson
 from pilothouse.data.measures.outcomes import Outcomes, Sums
@@ -16,7 +18,7 @@ def measure_performance(outcomes: Outcomes) -> dict[str, Metric]:
     """
     return {
         "roc_auc": roc_auc(outcomes),
-        "log_loss": _mean(outcomes.log_loss, outcomes),
+        "log_loss": _mean(outcomes.log_loss, outcomes, highest=math.inf),
         "brier": _mean(outcomes.brier, outcomes),
         "positive_rate": positive_rate(outcomes),
         "mean_score": _mean(outcomes.score, outcomes),
@@ -31,7 +33,7 @@ def roc_auc(outcomes: Outcomes) -> Metric:
     if m == 0 or n == 0:
         return Metric(value=None, reason=f"only one class among {m + n:,} labelled rows; ROC AUC compares two")
     auc, variance = auc_with_variance(outcomes.positives, outcomes.negatives)
-    low, high = auc_band(auc, variance)
+    low, high = auc_band(auc, variance, rarer=min(m, n))
     return Metric(value=auc, low=low, high=high)
 
 
@@ -43,10 +45,10 @@ def positive_rate(outcomes: Outcomes) -> Metric:
     return Metric(value=outcomes.positive / outcomes.labelled, low=low, high=high)
 
 
-def _mean(sums: Sums, outcomes: Outcomes) -> Metric:
+def _mean(sums: Sums, outcomes: Outcomes, highest: float = 1.0) -> Metric:
     if sums.n == 0:
         return Metric(value=None, reason=_nothing(outcomes))
-    low, high = normal(sums)
+    low, high = normal(sums, lowest=0.0, highest=highest)
     return Metric(value=sums.total / sums.n, low=low, high=high)
 
 

@@ -45,18 +45,16 @@ def measure_classes(outcomes: Confusion) -> dict[str, Metric]:
     """accuracy (Wilson band), and the unweighted means over classes: macro_f1, macro_precision, macro_recall.
 
     A class counts as soon as it is seen among labels or predictions; one never predicted has a precision of 0, as in
-    scikit-learn. log_loss and top_3 want a probability for each class, which the log does not hold.
+    scikit-learn. What wants the probability of each class is in chances.py.
     """
     counts = outcomes.counts
     n, hits = int(counts.sum()), int(np.trace(counts[:-1, :-1]))
-    absent = "the log holds the predicted class alone, not a probability for each class"
-    scores = {name: Metric(value=None, reason=absent) for name in ("log_loss", "top_3")}
     if n == 0:
         reason = _NO_PREDICTION if outcomes.labelled else _NO_LABELS
-        return {name: Metric(value=None, reason=reason) for name in ("accuracy", *_MACRO)} | scores
+        return {name: Metric(value=None, reason=reason) for name in ("accuracy", *_MACRO)}
     low, high = wilson(hits, n)
     macro = {name: Metric(value=float(measure(counts).mean())) for name, measure in _MACRO.items()}
-    return {"accuracy": Metric(value=hits / n, low=low, high=high), **macro, **scores}
+    return {"accuracy": Metric(value=hits / n, low=low, high=high), **macro}
 
 
 def measure_errors(outcomes: Errors) -> dict[str, Metric]:

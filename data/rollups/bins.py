@@ -219,6 +219,14 @@ def score_slots(scores: Floats) -> Ints:
     return np.where(np.isnan(scores), NO_SCORE, np.clip(steps, 0, _SCORE_STEPS - 1)).astype(np.int64)
 
 
+def score_slot_edges() -> Floats:
+    """The least probability of each slot: float64, shape (SCORE_SLOTS,), rising, the first of them 0."""
+    odds = np.arange(_SCORE_STEPS) * (2 * _SCORE_EDGE / _SCORE_STEPS) - _SCORE_EDGE
+    edges: Floats = 1 / (1 + np.exp(-odds))
+    edges[0] = 0.0
+    return edges
+
+
 LATENCY_STEPS_PER_DECADE = 100
 LATENCY_SLOTS = 8 * LATENCY_STEPS_PER_DECADE + 1
 

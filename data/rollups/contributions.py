@@ -14,8 +14,10 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from pilothouse.data.log.lookup import labels_about, rows_told_of
+from pilothouse.data.rollups.chances import judged, scores_wanted
 from pilothouse.data.rollups.segments import Segments
 from pilothouse.data.rollups.source import Source, Split, files_holding
 from pilothouse.data.sql.duck import connect, listed, quoted, sealed_and_unsealed, statement
@@ -43,6 +45,9 @@ _TOLD = _Taken("told", ("prediction_id", "key", "label", "observed_at", "recorde
 _MANY_IDS = 50_000
 """Ids above which every file holds some of them, and looking for those that do not is a waste."""
 _MANY_KEYS = 5_000
+_SCORES_AT_ONCE = 4_000_000
+_PLACE = 'min(asked.rowid) OVER (PARTITION BY prediction_id, version, role, asked."at", asked.logged_at) AS place'
+"""Of rows that are one and the same in `asked`, the place of the first."""
 _SHARED_ID = "prediction_id IN (SELECT prediction_id FROM"
 
 
@@ -51,10 +56,10 @@ def changed_outcomes(
 ) -> pl.DataFrame:
     """Contributions (at, version, role, prediction, score, label, recorded, sign) of what came; see contributions.sql.
 
-    segments : columns to see again beside these.
+    segments : columns to see again beside these, and what `judged` adds.
     """
-    more = tuple(dict.fromkeys(segment.stored for segment in segments))
-    changes = [_no_change(source, more)]
+    more = _more(source, segments)
+    changes = [judged(_no_change(source, more), source.signature)]
     if not labels.old and not labels.new:
         return changes[0]
     with _desk(source, more) as desk:
@@ -78,19 +83,21 @@ def outcomes_between(
     zone: str,
     silent_at: datetime | None,
     segments: Segments = (),
+    *,
+    whole: bool = False,
 ) -> pl.DataFrame:
     """Contributions of the predictions made in `span`, with all labels: the exact path, for what buckets cannot tell.
 
     predictions, labels : data files. silent_at : with the policy that silence means the negative class, the moment at
     which a row's horizon must be over for that to count; None leaves rows without a label out.
-    segments : as in `changed_outcomes`.
+    segments : as in `changed_outcomes`. whole : as in `judged`.
     """
-    with _desk(source, tuple(dict.fromkeys(segment.stored for segment in segments))) as desk:
+    with _desk(source, _more(source, segments)) as desk:
         desk.ask_of(files_holding(source.predictions, predictions, [], "at", span), span)
         desk.hear(labels)
         if silent_at is not None:
             desk.hear_silence(silent_at)
-        return desk.contributions(zone)
+        return desk.contributions(zone, whole=whole)
 
 
 class _Desk:
@@ -146,18 +153,29 @@ class _Desk:
             {"negative": negative, "horizon": self._source.policy.horizon, "silent_at": silent_at},
         )
 
-    def contributions(self, zone: str) -> pl.DataFrame:
-        """What the labels in `told` say of `asked`: see contributions.sql."""
+    def contributions(self, zone: str, *, whole: bool = False) -> pl.DataFrame:
+        """What the labels in `told` say of `asked`: see contributions.sql, and `judged`."""
         matches = f"({label_matches('asked', 'told')})"
-        found = self._duck.sql(
-            statement("contributions").format(
-                matches=matches,
-                more="".join(f", {quoted(name)}" for name in self._more),
-                of_asked="".join(f", asked.{quoted(name)}" for name in self._more),
-            ),
-            params={"zone": zone, "horizon": self._source.policy.horizon},
+        signature = self._source.signature
+        scored = scores_wanted(signature)
+        more = [name for name in self._more if name not in scored]
+        text = statement("contributions").format(
+            matches=matches,
+            more="".join(f", {quoted(name)}" for name in more) + (", place" if scored else ""),
+            of_asked="".join(f", asked.{quoted(name)}" for name in more) + (f", {_PLACE}" if scored else ""),
         )
-        return pl.DataFrame(found.to_arrow_table())
+        if scored:
+            # Lists that went through the windows would be compared and copied at each step.
+            text = f"SELECT told.* EXCLUDE (place), {listed(scored)} FROM ({text}) AS told JOIN asked ON asked.rowid = place"
+        found = self._duck.sql(text, params={"zone": zone, "horizon": self._source.policy.horizon})
+        if not scored:
+            return pl.DataFrame(found.to_arrow_table())
+        # Some at a time: of many classes the scores take far more room than what they come to.
+        at_once = max(1, _SCORES_AT_ONCE // len(signature.target.classes))
+        batches = found.to_arrow_reader(at_once)
+        none = pl.DataFrame(batches.schema.empty_table())
+        some = (pl.DataFrame(pa.table(batch)) for batch in batches)
+        return pl.concat([judged(rows, signature, whole=whole) for rows in (none, *some)])
 
     def _take(
         self,
@@ -210,6 +228,10 @@ class _Desk:
         # As whole microseconds: a time with a zone reaches Python through a package that need not be installed.
         first, last = self._duck.sql(f"SELECT epoch_us(min({time})), epoch_us(max({time})) FROM {rows}").fetchall()[0]
         return None if first is None else Window(_moment(first), _moment(last + 1))
+
+
+def _more(source: Source, segments: Segments) -> tuple[str, ...]:
+    return (*dict.fromkeys(segment.stored for segment in segments), *scores_wanted(source.signature))
 
 
 @contextmanager

@@ -10,11 +10,14 @@ import numpy.typing as npt
 import polars as pl
 
 from pilothouse.data.history.results import Metric
+from pilothouse.data.measures.chances import measure_chances
 from pilothouse.data.measures.outcomes import Outcomes, Sums, brier_scores, log_losses
 from pilothouse.data.measures.performance import measure_performance
 from pilothouse.data.measures.tasks import Confusion, Errors, measure_classes, measure_errors
 from pilothouse.data.rollups.bins import NO_SCORE, SCORE_SLOTS, Floats, Ints, error_slots, numbers, score_slots
+from pilothouse.data.rollups.chances import chances_in, class_of, judged_parts
 from pilothouse.data.rollups.schema import (
+    AGAINST_REST,
     BRIER,
     CONFUSION,
     ERROR,
@@ -64,7 +67,7 @@ def count_outcomes(
     """Roll-up rows of labelled predictions.
 
     contributions : at, version, role, prediction, score, label (the target's own value), recorded (a day), sign (1 or
-    -1), and the column that each of `segments` is stored as. hours_from, days : as in `count_rows`.
+    -1), what `judged` adds, and the column that each of `segments` is stored as. hours_from, days : as in `count_rows`.
     """
     tiers = [no_rows()]
     for coded in _CODED[signature.task](contributions, signature):
@@ -78,7 +81,9 @@ def count_outcomes(
 def realized(counts: pl.DataFrame, signature: Signature) -> dict[str, Metric]:
     """Realized performance from roll-up rows: the metrics of the model's task."""
     if signature.task is Task.MULTICLASS:
-        return measure_classes(confusion_in(counts, len(signature.target.classes)))
+        classes = len(signature.target.classes)
+        confusion = confusion_in(counts, classes)
+        return measure_classes(confusion) | measure_chances(chances_in(_outcomes(counts), confusion.labelled, classes))
     if signature.task is Task.REGRESSION:
         return measure_errors(errors_in(counts))
     return measure_performance(outcomes_in(counts))
@@ -97,8 +102,9 @@ def _binary(rows: pl.DataFrame, signature: Signature) -> Iterator[pl.DataFrame]:
 def _classes(rows: pl.DataFrame, signature: Signature) -> Iterator[pl.DataFrame]:
     yield _labelled(rows)
     answered = rows.filter(pl.col("prediction").is_not_null())
-    true, predicted = (_class_of(answered[name], signature) for name in ("label", "prediction"))
+    true, predicted = (class_of(answered[name], signature) for name in ("label", "prediction"))
     yield _coded(answered.with_columns(true.alias("label")), CONFUSION, np.zeros(answered.height), predicted.to_numpy())
+    yield from (_coded(*part) for part in judged_parts(rows, signature))
 
 
 def _numbers(rows: pl.DataFrame, signature: Signature) -> Iterator[pl.DataFrame]:
@@ -118,7 +124,12 @@ _CODED: dict[Task, Callable[[pl.DataFrame, Signature], Iterator[pl.DataFrame]]] 
 
 
 def _by_segment(coded: pl.DataFrame, segments: Segments) -> Iterator[pl.DataFrame]:
-    """`coded` once for each of `segments`, the features named by the segment that each row lies in."""
+    """`coded` once for each of `segments`, the features named by the segment that each row lies in.
+
+    Not each class against the rest: twenty histograms for each of fifty values would be most of the roll-ups.
+    """
+    if coded.height and coded["feature"][0].startswith(AGAINST_REST):
+        return
     for segment in segments:
         slots = segment.bins.codes(coded[segment.stored])
         named = pl.format("{} {} {}", "feature", pl.Series("slot", slots), pl.lit(segment.name))
@@ -129,13 +140,6 @@ def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
     """Each labelled row, whether it has a prediction or not."""
     nothing = rows.with_columns(pl.lit(None, pl.Int32).alias("label"))
     return _coded(nothing, TRUE_SCORE, np.zeros(rows.height), np.full(rows.height, NO_SCORE))
-
-
-def _class_of(values: pl.Series, signature: Signature) -> pl.Series:
-    """Place of each value among the target's classes; one after the last for any other."""
-    classes = pl.Series(signature.target.classes).cast(values.dtype)
-    places = pl.Series(range(len(classes)), dtype=pl.Int32)
-    return values.replace_strict(classes, places, default=len(classes), return_dtype=pl.Int32)
 
 
 def _coded(rows: pl.DataFrame, feature: str, values: Floats, slots: Ints | None = None) -> pl.DataFrame:

@@ -27,7 +27,9 @@ class Part(StrEnum):
     LATENCY = "latency"
     OUTCOME = "outcome"
     """Labelled rows by `label`; `feature` is "score" (by score slot) for every task, and "log_loss" and "brier" of two
-    classes, "confusion" (by predicted class) of several, "error" (by size slot) and "target" of a number."""
+    classes, "confusion" (by predicted class) of several, and of those with a probability each "log_loss", "brier", "rank"
+    (classes before the true one), "confidence" (by probability of what was said) and "against_rest_3" (by slot of the
+    fourth class's probability), "error" (by size slot) and "target" of a number."""
 
     SEGMENT_VOLUME = "segment-volume"
     """Answered rows by `feature`, a watched column; `bin` is the slot of its value (segments.py). In both tiers."""
@@ -40,6 +42,9 @@ LOG_LOSS = "log_loss"
 BRIER = "brier"
 CONFUSION = "confusion"
 ERROR = "error"
+RANK = "rank"
+CONFIDENCE = "confidence"
+AGAINST_REST = "against_rest_"
 TARGET = "target"
 
 ROLLUP_SCHEMA = pa.schema(

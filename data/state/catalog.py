@@ -10,7 +10,17 @@ import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from pilothouse.data.errors import AlreadyExists, NotServedHere, UnknownModel, UnknownVersion
-from pilothouse.data.policies import ColumnClass, GatePolicy, LabelPolicy, LogPolicy, Objective
+from pilothouse.data.measures.drift_thresholds import DriftThresholds
+from pilothouse.data.policies import (
+    ColumnClass,
+    Costs,
+    GatePolicy,
+    LabelPolicy,
+    LogPolicy,
+    Objective,
+    OwnMetric,
+    WatchTerms,
+)
 from pilothouse.data.signature import Signature, Task
 from pilothouse.data.state import tables
 from pilothouse.data.state.store import plain_row
@@ -21,7 +31,9 @@ from pilothouse.data.windows import Window
 class ModelRow:
     """A registered model. `segments`: columns by whose values outcomes are rolled up. `classes`: by column name.
 
-    objective : None where nobody has said how fast it is to answer.
+    objective : None where nobody has said how fast it is to answer. costs : None where nobody has said what its
+    mistakes cost. watch : None where performance is watched by the usual rules. drift_thresholds : None where
+    drift is judged by the fixed marks.
     """
 
     name: str
@@ -36,6 +48,10 @@ class ModelRow:
     classes: dict[str, ColumnClass] = field(default_factory=dict)
     segments: tuple[str, ...] = ()
     objective: Objective | None = None
+    costs: Costs | None = None
+    own_metrics: tuple[OwnMetric, ...] = ()
+    watch: WatchTerms | None = None
+    drift_thresholds: DriftThresholds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +178,26 @@ def set_log_policy(conn: Connection, name: str, policy: LogPolicy) -> None:
 def set_objective(conn: Connection, name: str, objective: Objective | None) -> None:
     """Raises UnknownModel."""
     _change(conn, name, objective=msgspec.to_builtins(objective))
+
+
+def set_costs(conn: Connection, name: str, costs: Costs | None) -> None:
+    """Raises UnknownModel."""
+    _change(conn, name, costs=msgspec.to_builtins(costs))
+
+
+def set_watch(conn: Connection, name: str, terms: WatchTerms | None) -> None:
+    """Raises UnknownModel."""
+    _change(conn, name, watch=msgspec.to_builtins(terms))
+
+
+def set_drift_thresholds(conn: Connection, name: str, thresholds: DriftThresholds | None) -> None:
+    """Raises UnknownModel."""
+    _change(conn, name, drift_thresholds=msgspec.to_builtins(thresholds))
+
+
+def set_own_metrics(conn: Connection, name: str, metrics: tuple[OwnMetric, ...]) -> None:
+    """Raises UnknownModel."""
+    _change(conn, name, own_metrics=msgspec.to_builtins(metrics))
 
 
 def set_segments(conn: Connection, name: str, segments: tuple[str, ...]) -> None:

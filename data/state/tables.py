@@ -68,6 +68,10 @@ models = Table(
     Column("classes", JSON, nullable=False),
     Column("segments", JSON, nullable=False),
     Column("objective", JSON),
+    Column("costs", JSON),
+    Column("own_metrics", JSON, nullable=False),
+    Column("watch", JSON),
+    Column("drift_thresholds", JSON),
 )
 
 versions = Table(
@@ -293,6 +297,21 @@ schedules = Table(
     Column("next_at", UtcTime, nullable=False),
     Column("missed", Integer, nullable=False),
     Column("last_run_id", String(36)),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", String(200), nullable=False),
+)
+
+data_schemas = Table(
+    "data_schemas",
+    metadata,
+    Column("model", String(63), ForeignKey("models.name"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+    Column("tolerated", Float, nullable=False),
+    Column("stops_above", Float, nullable=False),
+    Column("tests_stop", Boolean, nullable=False),
+    Column("edits", JSON, nullable=False),
+    Column("reason", Text, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", String(200), nullable=False),
 )

@@ -13,6 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from pilothouse.data.errors import BadData, PilothouseError
+from pilothouse.data.log.class_scores import class_columns
+from pilothouse.data.log.schema import CLASS_SCORES
 from pilothouse.data.signature import Kind, Signature, Task, Value
 from pilothouse.data.store import write_durably
 from pilothouse.ops.scoring import Scored, Scorer
@@ -30,7 +32,14 @@ def score_names(signature: Signature) -> tuple[str, ...]:
     """The columns beside `prediction`: one score for a binary task, one a class for a multiclass task, none else."""
     if signature.task is Task.BINARY:
         return ("score",)
-    return tuple(f"score_{value}" for value in signature.target.classes) if signature.task is Task.MULTICLASS else ()
+    return class_columns(signature.target) if signature.task is Task.MULTICLASS else ()
+
+
+def class_lists(signature: Signature) -> list[pl.Expr]:
+    """The log's column of probabilities from those of answers; nothing unless the task is multiclass."""
+    if signature.task is not Task.MULTICLASS:
+        return []
+    return [pl.concat_list(score_names(signature)).alias(CLASS_SCORES)]
 
 
 def empty_answers(signature: Signature) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from pilothouse.data.delta import DeltaFolder
-from pilothouse.ops.batch.answers import FAULT, Answering, KeptAnswers
+from pilothouse.ops.batch.answers import FAULT, Answering, KeptAnswers, class_lists
 from pilothouse.ops.batch.reading import features, guarded, raw_of, read_rows
 from pilothouse.ops.batch.work import Batch, added, source_columns
 from pilothouse.ops.imports.convert import REASONS, Read, prediction_table
@@ -57,7 +57,8 @@ def result_rows(batch: Batch, piece: Piece) -> pl.DataFrame:
 def log_rows(batch: Batch, piece: Piece, folder: DeltaFolder) -> pa.Table:
     """Rows of the prediction log, without those that `folder` holds under an id of the caller's."""
     handle, names = batch.handle, [name for name in piece.answers.columns if name in ("prediction", "score")]
-    good = piece.read.good.with_columns(piece.answers.select(names), logged_at=pl.lit(batch.record.begun_at))
+    answers = piece.answers.select(*names, *class_lists(batch.signature))
+    good = piece.read.good.with_columns(answers, logged_at=pl.lit(batch.record.begun_at))
     if batch.order.beside.id is not None:
         good = good.filter(~already_there(good, folder, handle.house.settings.dedup_days))
     return prediction_table(guarded(good, batch.signature, handle.door), handle.signature, batch.layout)

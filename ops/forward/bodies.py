@@ -11,7 +11,7 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
-from pilothouse.data.log.schema import TRAFFIC, Status
+from pilothouse.data.log.schema import CLASS_SCORES, TRAFFIC, Status
 from pilothouse.data.signature import Signature
 
 if TYPE_CHECKING:
@@ -57,13 +57,22 @@ def _told(rows: pl.DataFrame, taken: Signature, version: int) -> dict[str, Any]:
         "rows": rows.select(pl.col(f.column).alias(f.name) for f in taken.features).to_dicts(),
         "predictions": rows["prediction"].to_list(),
     }
-    optional = {"scores": rows["score"], "entities": rows["entity_id"], "latency_us": rows["latency_us"]}
-    body |= {name: values.to_list() for name, values in optional.items() if values.null_count() < rows.height}
+    beside = {"entities": "entity_id", "latency_us": "latency_us"}
+    optional = {"scores": _scores(rows)} | {name: rows[column].to_list() for name, column in beside.items()}
+    body |= {name: values for name, values in optional.items() if any(value is not None for value in values)}
     if rows["keys"].null_count() < rows.height:
         body["keys"] = [None if key is None else json.loads(key) for key in rows["keys"]]
     if taken.context:
         body["context"] = rows.select(pl.col(c.column).alias(c.name) for c in taken.context).to_dicts()
     return body
+
+
+def _scores(rows: pl.DataFrame) -> list[Any]:
+    """The probability of each class where there is one, else the score."""
+    if CLASS_SCORES not in rows.columns:
+        return rows["score"].to_list()
+    both = zip(rows[CLASS_SCORES].to_list(), rows["score"].to_list(), strict=True)
+    return [score if each is None else each for each, score in both]
 
 
 def _label(row: dict[str, Any]) -> dict[str, Any]:

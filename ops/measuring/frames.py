@@ -45,7 +45,8 @@ def reference_rows(handle: ModelHandle, version: VersionRow) -> pl.DataFrame:
     if version.artifact_sha256 is None:
         return rows.with_columns(pl.lit(None, pl.Float64).alias(SAID))
     scored = load_scorer(house.store, version).score(rows)
-    return rows.with_columns(pl.Series(SAID, scored.prediction), pl.Series(SCORED, scored.score, pl.Float64))
+    answered = rows.with_columns(pl.Series(SAID, scored.prediction), pl.lit(None, pl.Float64).alias(SCORED))
+    return answered if scored.score is None else answered.with_columns(pl.Series(SCORED, scored.score, pl.Float64))
 
 
 def labelled_rows(handle: ModelHandle, window: Window, version: int | None = None) -> pl.DataFrame:

@@ -56,7 +56,7 @@ def _work(store_root: str, task: str, request: bytes, say: Callable[[str], None]
 
     from pilothouse.data.store import Store
     from pilothouse.ops.batch import jobs as batches
-    from pilothouse.ops.pipeline import tasks
+    from pilothouse.ops.pipeline import tasks, validation
     from pilothouse.ops.runtimes import tasks as runtimes
 
     store = Store(Path(store_root))
@@ -64,6 +64,8 @@ def _work(store_root: str, task: str, request: bytes, say: Callable[[str], None]
         return tasks.train(msgspec.json.decode(request, type=tasks.TrainTask), store, say)
     if task == "evaluate":
         return tasks.evaluate(msgspec.json.decode(request, type=tasks.EvaluateTask), store, say)
+    if task == "test":
+        return validation.run_tests(msgspec.json.decode(request, type=validation.TestTask), store, say)
     if task == batches.KIND:
         _limit_memory()
         return batches.score(msgspec.json.decode(request, type=batches.Task), say)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from pilothouse.ops.pipeline.engine import Output
 from pilothouse.ops.pipeline.gate import Decision, Verdict, decide
 from pilothouse.ops.pipeline.requests import Recipe
 from pilothouse.ops.pipeline.tasks import EvaluateTask, Trained, TrainTask
+from pilothouse.ops.pipeline.validation import Checked, check
 from pilothouse.ops.runtimes.originals import Artifact
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Extracted:
 class Validated:
     coverage: float
     positive_rate: float
+    checked: Checked = field(default_factory=Checked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,7 @@ def extract(context: Context) -> Extracted:
 
 
 def validate(context: Context) -> Validated:
-    """Whether the snapshot has rows with labels, and both classes. Raises CannotRetrain."""
+    """Whether the snapshot has rows with labels, both classes, and values as agreed. Raises CannotRetrain."""
     extracted = context.output("extract", Extracted)
     window = _span(extracted.window)
     if extracted.labelled == 0:
@@ -129,9 +131,10 @@ def validate(context: Context) -> Validated:
     rows = snapshot.read(context.store, extracted.snapshot_sha256)
     positive = snapshot.Examples.of(rows, _signature(context)).positive
     _require_both_classes(context, positive, f"from {window}")
-    validated = Validated(coverage=extracted.labelled / extracted.rows, positive_rate=float(positive.mean()))
-    context.say(f"label coverage {validated.coverage:.1%}, positive share {validated.positive_rate:.1%}")
-    return validated
+    checked = check(context, _signature(context), extracted.snapshot_sha256)
+    coverage, share = extracted.labelled / extracted.rows, float(positive.mean())
+    context.say(f"label coverage {coverage:.1%}, positive share {share:.1%}")
+    return Validated(coverage=coverage, positive_rate=share, checked=checked)
 
 
 def split(context: Context) -> Split:

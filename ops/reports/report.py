@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from pilothouse.data.errors import EmptyWindow, Unavailable
+from pilothouse.data.errors import BadPolicy, EmptyWindow
 from pilothouse.data.history.results import Drift, FeatureDrift, State
 from pilothouse.data.signature import Signature, Task
 from pilothouse.data.store import Store
 from pilothouse.data.windows import Window
+from pilothouse.ops.reports.running import Child
 
 SAMPLE_ROWS = 50_000
-_TIMEOUT_S = 600
 _SEED = 0
 DRIFT, NO_DRIFT = "drift", "no drift"
 
@@ -38,12 +39,44 @@ class Verdict:
     why: str
 
 
+class Preset(StrEnum):
+    """What a report can be about; the last two are of labelled rows, as the task allows."""
+
+    DRIFT = "drift"
+    SUMMARY = "summary"
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
+class Status(StrEnum):
+    """How one of Evidently's tests came out."""
+
+    SUCCESS = "success"
+    WARNING = "warning"
+    FAIL = "fail"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+FAILED = frozenset({Status.FAIL, Status.ERROR})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """One of Evidently's tests of the window against the reference."""
+
+    name: str
+    status: Status
+    detail: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidentlyReport:
     """A report kept in the store under `sha256`.
 
     rows : rows of the window; sampled_rows : how many of them the report rests on (a random sample above 50,000).
-    seconds : wall time from request to file, the child's start and imports included.
+    seconds : wall time from request to file, the child's start and imports included. presets : what it is about.
+    json : the same figures for machines.
     """
 
     window: Window
@@ -54,26 +87,44 @@ class EvidentlyReport:
     html: str
     sha256: str
     features: tuple[Verdict, ...]
+    presets: tuple[Preset, ...] = (Preset.DRIFT, Preset.SUMMARY)
+    tests: tuple[Test, ...] = ()
+    json: str = ""
+
+    @property
+    def failed(self) -> tuple[Test, ...]:
+        return tuple(test for test in self.tests if test.status in FAILED)
 
 
 def make_report(
-    store: Store, signature: Signature, window: Window, current: pl.DataFrame, reference: pl.DataFrame, drift: Drift
+    store: Store,
+    signature: Signature,
+    window: Window,
+    current: pl.DataFrame,
+    reference: pl.DataFrame,
+    drift: Drift,
+    *,
+    presets: Sequence[Preset] | None = None,
+    child: Child | None = None,
 ) -> EvidentlyReport:
-    """Run Evidently's drift, summary and (with labels) classification presets in a child process.
+    """Run Evidently's presets in a child process; None for all that the task and the labels allow.
 
-    current, reference : columns named as the features, `label` and `score`. Raises EmptyWindow when the window has no
-    row, Unavailable when the child fails (its last line is told).
+    current, reference : columns named as the features, `label`, `prediction` and `score`. child : tells its steps, and can be
+    stopped. Raises EmptyWindow when the window has no row, BadPolicy for a preset that the rows do not allow, Unavailable
+    when the child fails (its last line is told), QueryCancelled when it was stopped.
     """
     if current.is_empty():
         raise EmptyWindow(f"The window {window}")
     started = time.perf_counter()
     sample = current.sample(min(current.height, SAMPLE_ROWS), seed=_SEED)
+    chosen = chosen_presets(signature.task, has_outcome(signature, sample, reference), presets)
     with tempfile.TemporaryDirectory(prefix="pilothouse-report-") as name:
         folder = Path(name)
-        _write_request(folder, signature, sample, reference)
-        _run_child(folder)
-        answer = json.loads((folder / "verdicts.json").read_text())
+        write_request(folder, signature, sample, reference, chosen)
+        (child or Child()).run(folder)
+        answer = json.loads((folder / "answer.json").read_text())
         html = (folder / "report.html").read_text(encoding="utf-8")
+        plain = (folder / "report.json").read_text(encoding="utf-8")
     ours = {feature.name: feature for feature in drift.features}
     return EvidentlyReport(
         window=window,
@@ -84,45 +135,85 @@ def make_report(
         html=html,
         sha256=store.put(html.encode()),
         features=tuple(_verdict(found, ours[found["name"]]) for found in answer["features"] if found["name"] in ours),
+        presets=chosen,
+        tests=tests_of(answer),
+        json=plain,
     )
 
 
-def _write_request(folder: Path, signature: Signature, current: pl.DataFrame, reference: pl.DataFrame) -> None:
+def tests_of(answer: Mapping[str, Any]) -> tuple[Test, ...]:
+    return tuple(
+        Test(name=test["name"], status=Status(test["status"]), detail=test["detail"]) for test in answer["tests"]
+    )
+
+
+def chosen_presets(task: Task, labelled: bool, asked: Sequence[Preset] | None) -> tuple[Preset, ...]:
+    """The presets asked for, or all there can be. Raises BadPolicy for one that there cannot be.
+
+    >>> [str(preset) for preset in chosen_presets(Task.REGRESSION, True, None)]
+    ['drift', 'summary', 'regression']
+    """
+    own = Preset.REGRESSION if task is Task.REGRESSION else Preset.CLASSIFICATION
+    allowed = (Preset.DRIFT, Preset.SUMMARY, *([own] if labelled else []))
+    for preset in asked or ():
+        if preset not in allowed:
+            why = (
+                ""
+                if labelled or preset is not own
+                else f"; {own} needs labelled rows of the window and of the reference"
+            )
+            raise BadPolicy("preset", str(preset), ", ".join(allowed) + why)
+    return tuple(asked) if asked else allowed
+
+
+def has_outcome(signature: Signature, *frames: pl.DataFrame) -> bool:
+    """Whether all frames have labelled rows to measure performance on, of both classes where there are two."""
+    said = "score" if signature.task is Task.BINARY else "prediction"
+    least = 2 if signature.task is Task.BINARY else 1
+    return all(
+        said in frame.columns and frame.drop_nulls(["label", said])["label"].n_unique() >= least for frame in frames
+    )
+
+
+def write_request(
+    folder: Path,
+    signature: Signature,
+    current: pl.DataFrame,
+    reference: pl.DataFrame,
+    presets: Sequence[Preset],
+    *,
+    html: bool = True,
+) -> None:
+    """What the child reads. Where performance is asked for, rows without a label are left out."""
     numeric = [f.name for f in signature.features if f.numeric]
     categorical = [f.name for f in signature.features if not f.numeric]
     text = [pl.col(name).cast(pl.String) for name in categorical]
-    labelled = signature.task is Task.BINARY and all(
-        frame["label"].drop_nulls().n_unique() == 2 for frame in (current, reference)
-    )
+    judged = bool({Preset.CLASSIFICATION, Preset.REGRESSION} & set(presets))
+    outcome = ["label", "score" if signature.task is Task.BINARY else "prediction"] if judged else []
     for name, frame in (("current", current), ("reference", reference)):
-        rows = frame.drop_nulls("label") if labelled else frame
-        # Evidently takes two classes for such only when they are whole numbers: 0.0 and 1.0 count as a regression.
-        rows.with_columns(*text, label=_is_positive(signature, frame["label"].dtype)).write_parquet(
-            folder / f"{name}.parquet"
-        )
+        rows = frame.drop_nulls(outcome) if judged else frame
+        rows.with_columns(*text, *_outcome(signature, rows, judged)).write_parquet(folder / f"{name}.parquet")
     request = {
         "numeric": numeric,
         "categorical": categorical,
-        "labelled": labelled,
+        "outcome": outcome,
+        "task": str(signature.task) if judged else "",
+        "presets": [str(preset) for preset in presets],
+        "html": html,
     }
     (folder / "request.json").write_text(json.dumps(request))
 
 
-def _is_positive(signature: Signature, dtype: pl.DataType) -> pl.Expr:
-    """1 where the label is the positive class, else 0: the log keeps 0 and 1 as doubles."""
-    positive = signature.target.positive if signature.task is Task.BINARY else None
-    return (pl.col("label") == pl.lit(pl.Series([positive]).cast(dtype))).cast(pl.Int64)
-
-
-def _run_child(folder: Path) -> None:
-    command = [sys.executable, "-m", "pilothouse.ops.reports.child", str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"Evidently did not finish within {_TIMEOUT_S} s. Choose a shorter window.") from error
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise Unavailable(f"Evidently could not make the report: {last}")
+def _outcome(signature: Signature, rows: pl.DataFrame, judged: bool) -> list[pl.Expr]:
+    """Label and prediction as Evidently takes them for the task."""
+    if not judged:
+        return []
+    if signature.task is Task.BINARY:
+        # Evidently takes two classes for such only when they are whole numbers: 0.0 and 1.0 count as a regression.
+        positive = pl.lit(pl.Series([signature.target.positive]).cast(rows["label"].dtype))
+        return [(pl.col("label") == positive).cast(pl.Int64).alias("label")]
+    kind = pl.String if signature.task is Task.MULTICLASS else pl.Float64
+    return [pl.col(name).cast(kind) for name in ("label", "prediction")]
 
 
 def _verdict(found: dict[str, object], ours: FeatureDrift) -> Verdict:

@@ -12,13 +12,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pilothouse.data.errors import BadRows, Fault
+from pilothouse.data.log.schema import CLASS_SCORES
 from pilothouse.data.signature import Signature
 from pilothouse.ops.serving.checks import MAX_TEXT
 
-_VERSION = "version"
+_VERSION, SCORE = "version", "score"
 ASKED = {"id": "ids", "at": "at", "entity_id": "entities", "keys": "keys"}
 """The arrays of a JSON body that asks for predictions, by the column that each comes from."""
-LOGGED = ASKED | {"prediction": "predictions", "score": "scores", "latency_us": "latency_us", _VERSION: _VERSION}
+LOGGED = ASKED | {
+    "prediction": "predictions",
+    SCORE: "scores",
+    CLASS_SCORES: "scores",
+    "latency_us": "latency_us",
+    _VERSION: _VERSION,
+}
 """Those of one that tells of predictions made elsewhere."""
 _BYTES_A_CHARACTER = 4
 UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, ArithmeticError, IndexError, struct.error)
@@ -32,7 +39,7 @@ def as_json(body: bytes, signature: Signature, max_rows: int, arrays: Mapping[st
     """The body of `POST /models/{name}/log` in JSON that holds the rows of the Arrow IPC stream `body`; with ASKED as
     `arrays` that of `predict`.
 
-    One column a feature, `prediction`, and those of `id`, `at`, `score`, `entity_id`, `keys` (a struct), `latency_us`,
+    One column a feature, `prediction`, and those of `id`, `at`, `score` or `scores` (lists), `entity_id`, `keys` (a struct), `latency_us`,
     `version` (the same in every row) and the context columns that there are. NaN is a missing value.
     Raises BadRows for what is no uncompressed Arrow stream, for columns that have no place here, and for too many rows.
     """
@@ -63,6 +70,9 @@ def _check_type(name: str, given: Any) -> None:
             if types.is_dictionary(field.type) or types.is_struct(field.type):
                 raise _bad(f"/{name}/{field.name}", "must be a number or a text")
             _check_type(f"{name}/{field.name}", field.type)
+        return
+    listed = types.is_list(given) or types.is_large_list(given)
+    if name == CLASS_SCORES and listed and types.is_floating(given.value_type):
         return
     shared = types.is_dictionary(given) and types.is_string(given.value_type)
     plain = (types.is_boolean, types.is_integer, types.is_floating, types.is_timestamp, types.is_null)
@@ -99,6 +109,8 @@ def _body(table: Any, signature: Signature, arrays: Mapping[str, str]) -> dict[s
     ]
     if len(set(table.column_names)) < table.num_columns:
         faults.append(Fault("", "must name each column once"))
+    if {SCORE, CLASS_SCORES} <= {*table.column_names} - {*signature.names} and SCORE in arrays:
+        faults.append(Fault(f"/{CLASS_SCORES}", f"must not stand beside {SCORE}; give one of them"))
     faults += [fault for name in table.column_names for fault in _infinite(name, table[name])]
     if faults:
         raise BadRows(faults[:50])

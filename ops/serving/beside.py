@@ -18,7 +18,7 @@ from pilothouse.ops.serving.bodies import Asked, micros
 from pilothouse.ops.serving.given import Given
 from pilothouse.ops.serving.metrics import Metrics
 from pilothouse.ops.serving.models import LiveModel, Served
-from pilothouse.ops.serving.records import check_finite, kept, optional_scores
+from pilothouse.ops.serving.records import check_finite, class_scores, kept, optional_scores
 from pilothouse.ops.serving.shadows import Copied, Shadows
 from pilothouse.ops.serving.sides import Side, in_order, merged, sides_of
 
@@ -104,8 +104,8 @@ class Besides:
 def _entry(side: Side, answer: Answered, began: float, caller: str | None, now: int) -> PredictionEntry:
     return PredictionEntry(
         version=answer.by.version, role=side.role, ids=side.asked.ids or [], predictions=answer.scored.prediction,
-        scores=optional_scores(answer.scored), logged_at=now, latency_us=int((perf_counter() - began) * 1e6),
-        **kept(answer.by.form, side.asked, caller),
+        scores=optional_scores(answer.scored), class_scores=class_scores(answer.scored), logged_at=now,
+        latency_us=int((perf_counter() - began) * 1e6), **kept(answer.by.form, side.asked, caller),
     )  # fmt: skip
 
 

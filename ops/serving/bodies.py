@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from pilothouse.data.errors import BadRows, NotJson
 from pilothouse.data.log.schema import MAX_LATENCY_US
-from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target, Value
+from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target, Task, Value
 from pilothouse.ops.serving import checks, faults
 from pilothouse.ops.serving.checks import EARLIEST, LATEST, MAX_ID, MAX_KEYS, MAX_TEXT, MAX_VERSION
 from pilothouse.ops.serving.faults import Check, Faults
@@ -51,7 +51,7 @@ class PredictBody(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=
 
 class _LogBody(PredictBody, forbid_unknown_fields=True, gc=False, kw_only=True):
     predictions: msgspec.Raw
-    scores: list[_Share | None] | None = None
+    scores: msgspec.Raw = _LEFT_OUT
     latency_us: list[_Micros | None] | None = None
     version: _Number | None = None
 
@@ -76,11 +76,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """Checked predictions that were made elsewhere. `version` None: the champion's. `latency_us`: microseconds."""
+    """Checked predictions that were made elsewhere. `version` None: the champion's. `latency_us`: microseconds.
+
+    class_scores : of a multiclass model, the probability of each class, for the rows that have them all.
+    """
 
     asked: Asked
     predictions: list[Value]
     scores: list[float | None] | None
+    class_scores: list[list[float] | None] | None
     latency_us: list[int | None] | None
     version: int | None
 
@@ -125,6 +129,7 @@ class Bodies:
         self._values: msgspec.json.Decoder[list[Value]] = msgspec.json.Decoder(list[value])
         self._predict = msgspec.json.Decoder(PredictBody)
         self._elsewhere = msgspec.json.Decoder(_LogBody)
+        self._scores: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[_score_type(signature)] | None)  # type: ignore[misc]
         self._labels: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_labels_struct(value))
         self._predict_check = checks.predict_check(signature, max_rows)
         self._log_check = checks.log_check(signature, max_rows)
@@ -142,13 +147,17 @@ class Bodies:
         predictions = None if decoded is None else _tried(self._values.decode, decoded.predictions)
         if decoded is None or asked is None or predictions is None:
             return None
-        n = len(asked.rows)
-        if len(predictions) != n or not (_fits(decoded.scores, n) and _fits(decoded.latency_us, n)):
+        n, given = len(asked.rows), bytes(decoded.scores) != b"null"
+        scores = _tried(self._scores.decode, decoded.scores) if given else None
+        if given and (scores is None or len(scores) != n):
+            return None
+        if len(predictions) != n or not _fits(decoded.latency_us, n):
             return None
         if not all(self._is_class(p) for p in predictions):
             return None
         return Elsewhere(
-            asked=asked, predictions=predictions, scores=decoded.scores, latency_us=_whole(decoded.latency_us),
+            asked=asked, predictions=predictions, scores=_of_type(float, scores), class_scores=_of_type(list, scores),
+            latency_us=_whole(decoded.latency_us),
             version=None if decoded.version is None else int(decoded.version),
         )  # fmt: skip
 
@@ -232,6 +241,12 @@ def _whole(values: list[float | None] | None) -> list[int | None] | None:
     return None if values is None else [None if value is None else round(value) for value in values]
 
 
+def _of_type(kind: type[T], values: list[Any] | None) -> list[T | None] | None:
+    """`values` with those of another type as None; None when none are left."""
+    kept = [value if isinstance(value, kind) else None for value in values or ()]
+    return kept if any(value is not None for value in kept) else None
+
+
 def _fits(values: Sequence[object] | None, n: int) -> bool:
     return values is None or len(values) == n
 
@@ -280,6 +295,14 @@ def _feature_type(feature: Feature) -> Any:
         Kind.CATEGORY: Annotated[str, Meta(max_length=MAX_TEXT)],
     }
     return kinds[feature.kind] | None if feature.nullable else kinds[feature.kind]
+
+
+def _score_type(signature: Signature) -> Any:
+    """What a row's score may be: of several classes one probability each, too."""
+    if signature.task is not Task.MULTICLASS:
+        return _Share | None
+    classes = len(signature.target.classes)
+    return Annotated[list[_Share], Meta(min_length=classes, max_length=classes)] | _Share | None
 
 
 def _value_type(target: Target) -> Any:

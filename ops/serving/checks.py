@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pilothouse.data.log.schema import MAX_LATENCY_US
-from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target
+from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target, Task
 from pilothouse.ops.serving import faults
 from pilothouse.ops.serving.faults import Check, Faults
 
@@ -34,6 +34,19 @@ def _value_check(target: Target) -> Check:
     if target.kind is Kind.BOOLEAN:
         return faults.boolean()
     return faults.one_of(faults.text(longest=MAX_TEXT), target.classes)
+
+
+def _score_check(signature: Signature) -> Check:
+    one = faults.number(nullable=True, within=(0, 1))
+    if signature.task is not Task.MULTICLASS:
+        return one
+    classes = len(signature.target.classes)
+    each = faults.array(faults.number(within=(0, 1)), shortest=classes, longest=classes, of="probabilities")
+
+    def check(value: Any, pointer: str, found: Faults) -> None:
+        (each if isinstance(value, list) else one)(value, pointer, found)
+
+    return check
 
 
 def _key_check(*, nullable: bool) -> Check:
@@ -102,13 +115,17 @@ def predict_check(signature: Signature, max_rows: int) -> Check:
     return _with_equal_lengths(faults.record(fields, ["rows"]), [*_PARALLEL])
 
 
+def explain_check(signature: Signature, max_rows: int) -> Check:
+    fields = {"rows": _row_arrays(signature, max_rows)["rows"], "model": faults.text(longest=MAX_TEXT, nullable=True)}
+    return faults.record(fields, ["rows"])
+
+
 def log_check(signature: Signature, max_rows: int) -> Check:
-    score = faults.number(nullable=True, within=(0, 1))
     latency = faults.number(nullable=True, within=(0, MAX_LATENCY_US))
     fields = _row_arrays(signature, max_rows) | {
         "model": faults.text(longest=MAX_TEXT, nullable=True),
         "predictions": faults.array(_value_check(signature.target), shortest=1, longest=max_rows, of="predictions"),
-        "scores": _optional(faults.array(score, shortest=1, longest=max_rows, of="scores")),
+        "scores": _optional(faults.array(_score_check(signature), shortest=1, longest=max_rows, of="scores")),
         "latency_us": _optional(faults.array(latency, shortest=1, longest=max_rows, of="latencies")),
         "version": _optional(faults.number(whole=True, within=(1, MAX_VERSION))),
     }

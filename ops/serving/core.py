@@ -37,7 +37,7 @@ from pilothouse.ops.serving.loader import Loader
 from pilothouse.ops.serving.metrics import Metrics
 from pilothouse.ops.serving.models import Form, LiveModel, Models, Served, Switched
 from pilothouse.ops.serving.pulse import Pulse
-from pilothouse.ops.serving.records import check_finite, kept, optional_scores
+from pilothouse.ops.serving.records import check_finite, class_scores, kept, optional_scores
 from pilothouse.ops.serving.shadows import Shadows
 from pilothouse.ops.serving.writing import Writing
 
@@ -138,7 +138,7 @@ class Serving:
         ids = asked.ids or new_ids(len(asked.rows), now)
         entry = PredictionEntry(
             version=answered.by.version, ids=ids, predictions=answered.scored.prediction,
-            scores=optional_scores(answered.scored), logged_at=micros(now),
+            scores=optional_scores(answered.scored), class_scores=class_scores(answered.scored), logged_at=micros(now),
             latency_us=int((perf_counter() - began) * 1e6), **kept(answered.by.form, asked, caller),
         )  # fmt: skip
         logged = await self.logged(entry.entry(name, caller_ids=asked.ids is not None))
@@ -225,7 +225,8 @@ class Serving:
         _check_model(asked, name)
         entry = PredictionEntry(
             version=await self._version(served, given.version), ids=asked.ids or new_ids(len(asked.rows), now),
-            predictions=given.predictions, scores=given.scores, latencies_us=given.latency_us, logged_at=micros(now),
+            predictions=given.predictions, scores=given.scores, class_scores=given.class_scores,
+            latencies_us=given.latency_us, logged_at=micros(now),
             **kept(form, asked, caller),
         )  # fmt: skip
         await self._keep(entry.entry(name, caller_ids=asked.ids is not None))

@@ -19,6 +19,7 @@ from pyarrow import types
 from pilothouse.data.errors import BadRows
 from pilothouse.data.log.frames import answered_table, entries_of
 from pilothouse.data.log.ids import new_id_column
+from pilothouse.data.log.schema import CLASS_SCORES
 from pilothouse.data.log.spool import Entry, EntryKind
 from pilothouse.data.signature import Feature, Kind, Signature
 from pilothouse.data.windows import Clock
@@ -83,6 +84,8 @@ def framed(live: LiveModel, asked: Columns, began: float, caller: str | None, cl
     answers = {"prediction": pa.array(scored.prediction)}
     if scored.score is not None:
         answers["score"] = pa.array(scored.score)
+    if scored.scores is not None:
+        answers[CLASS_SCORES] = pa.array(scored.scores, pa.list_(pa.float64()))
     constants = {"version": live.version, "latency_us": int((perf_counter() - began) * 1e6), "caller": caller}
     table = answered_table(
         live.form.signature, {**asked.logged, **made, **answers}, constants, asked.rows, now=now

@@ -75,6 +75,7 @@ def assemble(
     # These import scikit-learn, BentoML and prometheus_client, which read the environment as they load.
     from pilothouse.ops.serving.access import AccessLog
     from pilothouse.ops.serving.core import Serving
+    from pilothouse.ops.serving.explaining import ExplainRoutes
     from pilothouse.ops.serving.gate import Gate
     from pilothouse.ops.serving.jobs import JobRoutes
     from pilothouse.ops.serving.keyring import KeyRing
@@ -90,7 +91,7 @@ def assemble(
         serving, inner(serving) if inner else bentoml_app(serving, workspace), settings, clock,
         keys=KeyRing(state, clock) if settings.require_keys == YES else None,
         access=AccessLog(workspace.run / "logs", settings.access_log_bytes) if settings.access_log == ON else None,
-        tables=(JobRoutes(workspace, state, serving.models, clock),),
+        tables=(JobRoutes(workspace, state, serving.models, clock), ExplainRoutes(workspace, serving.models)),
     )  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from typing import Any
 
 from pilothouse.data.log.schema import MAX_LATENCY_US
-from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target
+from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Target, Task
 from pilothouse.ops.serving.checks import MAX_ID, MAX_KEYS, MAX_TEXT, MAX_VERSION
+from pilothouse.ops.serving.explaining import MAX_ROWS
 from pilothouse.ops.serving.models import Served
 from pilothouse.ops.serving.protocols import describing
 
@@ -98,6 +99,7 @@ def document(models: Mapping[str, Served], *, keys: bool = False) -> dict[str, A
     paths: dict[str, Any] = dict(_common()) | describing.common_paths(_WHY) | _job_paths()
     for name, served in models.items():
         paths[f"/models/{name}/batch"] = _batch_path(name)
+        paths[f"/models/{name}/explain"] = _explain_path(served)
         paths |= _model_paths(f"/models/{name}", served) | describing.model_paths(name, served, _WHY)
     if len(models) == 1:
         paths |= _model_paths("", next(iter(models.values())))
@@ -174,6 +176,35 @@ def _batch_path(name: str) -> Schema:
     for media in ("application/vnd.apache.parquet", "text/csv"):
         path["post"]["requestBody"]["content"][media] = {"schema": {"type": "string", "format": "binary"}}
     return path
+
+
+def _explain_path(served: Served) -> Schema:
+    signature = served.form.signature
+    number: Schema = {"type": "number"}
+    row: Schema = {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": _row_schema(signature)}
+    part: dict[str, Schema] = {"feature": {"type": "string"}, "contribution": number, "error": number | {"minimum": 0}}
+    one: dict[str, Schema] = {
+        "said": _label_schema(signature.target),
+        "outcome": {"type": "string", "description": "What the score is."},
+        "score": number,
+        "base": number | {"description": "Mean score of the background: base and contributions add up to the score."},
+        "exact": {"type": "boolean", "description": "Whether every coalition was asked; else orders were sampled."},
+        "contributions": {"type": "array", "items": _answered(part)},
+    }
+    answer: dict[str, Schema] = {
+        "model": {"type": "string"},
+        "version": {"type": "integer"},
+        "background": {"type": "integer", "minimum": 1},
+        "explanations": {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": _answered(one)},
+    }
+    body = _object({"rows": row, "model": {"type": ["string", "null"], "maxLength": MAX_TEXT}}, ["rows"])
+    summary = "What each feature contributed to what the live version says. Nothing is logged."
+    example, answers = {"rows": [served.form.example]}, {"200": _json(_answered(answer))}
+    return _post(f"{served.name}-explain", summary, body, example, answers)
+
+
+def _answered(properties: Mapping[str, Schema]) -> Schema:
+    return {"type": "object", "required": [*properties], "properties": dict(properties)}
 
 
 def _job_paths() -> dict[str, Schema]:
@@ -286,7 +317,7 @@ def _predict_schema(signature: Signature) -> Schema:
 def _log_schema(signature: Signature) -> Schema:
     extra: Schema = {
         "predictions": {"type": "array", "minItems": 1, "items": _label_schema(signature.target)},
-        "scores": _beside_rows({"type": ["number", "null"], "minimum": 0, "maximum": 1}),
+        "scores": _beside_rows(_score_schema(signature)),
         "latency_us": _beside_rows({"type": ["number", "null"], "minimum": 0, "maximum": MAX_LATENCY_US})
         | {"description": "How long each answer took, in microseconds."},
         "version": {
@@ -297,6 +328,15 @@ def _log_schema(signature: Signature) -> Schema:
         },
     }
     return _object(_columns(signature) | extra, ["rows", "predictions"])
+
+
+def _score_schema(signature: Signature) -> Schema:
+    share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+    if signature.task is not Task.MULTICLASS:
+        return share | {"type": ["number", "null"]}
+    classes = len(signature.target.classes)
+    each = {"type": "array", "minItems": classes, "maxItems": classes, "items": share}
+    return {"anyOf": [each, share, {"type": "null"}]}
 
 
 def _labels_schema(signature: Signature) -> Schema:

@@ -51,3 +51,7 @@ def _finite(value: float | list[float]) -> bool:
 
 def optional_scores(scored: Scored) -> list[float | None] | None:
     return None if scored.score is None else [*scored.score]
+
+
+def class_scores(scored: Scored) -> list[list[float] | None] | None:
+    return None if scored.scores is None else [*scored.scores]

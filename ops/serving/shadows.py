@@ -27,7 +27,7 @@ from pilothouse.ops.serving.batching import Answered, score_batch
 from pilothouse.ops.serving.bodies import Row, micros
 from pilothouse.ops.serving.loader import step_back
 from pilothouse.ops.serving.models import LiveModel
-from pilothouse.ops.serving.records import check_finite, optional_scores
+from pilothouse.ops.serving.records import check_finite, class_scores, optional_scores
 
 BATCH_ROWS = 256
 GATHER_S = 0.5
@@ -67,7 +67,7 @@ class Copied:
         at = self.told.at or [self.told.logged_at] * len(self.rows)
         shadowed = replace(
             self.told, version=by.version, role=Role.SHADOW, predictions=scored.prediction,
-            scores=optional_scores(scored), logged_at=now, at=at, latency_us=None,
+            scores=optional_scores(scored), class_scores=class_scores(scored), logged_at=now, at=at, latency_us=None,
         )  # fmt: skip
         return shadowed.entry(by.name, caller_ids=self.caller_ids)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilothouse.data.errors import BadData, NotFound, PilothouseError, Refused, Unavailable
-from pilothouse.data.policies import LogPolicy
+from pilothouse.data.policies import Costs, LogPolicy
 from pilothouse.data.windows import Window
 from pilothouse.ops.runtimes.own import Own
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadData",
+    "Costs",
     "LogPolicy",
     "NotFound",
     "Own",

@@ -20,6 +20,15 @@ from pilothouse.data.windows import Window
 from pilothouse.ops.demo.build import MODEL
 from pilothouse.ops.house import House
 from pilothouse.ops.model import ModelHandle
+from tests.bench import (
+    measures_chances,
+    measures_drift,
+    measures_estimate,
+    measures_impact,
+    measures_performance,
+    measures_quality,
+    measures_segments,
+)
 from tests.bench.repeat import alternate, cpu_ms, median_of_each
 from tests.bench.table import Row
 from tests.bench.worlds import add_resampled, copy_of, reference_rows
@@ -45,7 +54,18 @@ def run(built: Path, size: str) -> list[Row]:
 
 def measure(model: ModelHandle, size: str, times: int) -> list[Row]:
     label = f"{size}, {model.history.watermark().sealed_rows:,} rows"
-    return [*drift(model, label, times), *auc_trend(model, label, times), health(model, label, times)]
+    return [
+        *drift(model, label, times),
+        *auc_trend(model, label, times),
+        health(model, label, times),
+        *measures_drift.rows(model, label, times),
+        *measures_impact.rows(model, label, times),
+        *measures_segments.rows(model, label, times),
+        *measures_estimate.rows(model, label, times),
+        *measures_chances.rows(model, label, times),
+        *measures_quality.rows(model, label, times),
+        *measures_performance.rows(model, label, times),
+    ]
 
 
 def drift(model: ModelHandle, size: str, times: int) -> list[Row]:

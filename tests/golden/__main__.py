@@ -1,4 +1,6 @@
-"""`make golden ONLY=FAMILY`: every measure beside other implementations of it. Ends with 1 where one differs."""
+"""`make golden ONLY=FAMILY`: every measure beside other implementations of it; writes docs/agreement.md.
+
+Ends with 1 where one differs."""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import sys
 
 from tests.golden.agreement import report
 from tests.golden.families import FAMILIES
+from tests.golden.page import write_page
 
 
 def main() -> int:
@@ -15,6 +18,7 @@ def main() -> int:
     given = parser.parse_args()
     chosen = FAMILIES if given.only == "all" else [given.only]
     met = [report(name, FAMILIES[name]()) for name in chosen]
+    write_page()
     return 0 if all(met) else 1
 
 

@@ -61,6 +61,11 @@ def test_an_empty_workspace_says_how_to_begin(empty: None, page: str) -> None:
 SILENT = {
     "fleet": "there are no data yet to judge the model by",
     "model": "There are no predictions in this range.",
+    "performance": "There are no predictions in this range.",
+    "drift": "No predictions in this range.",
+    "quality": "No rows in this range, so no rule can be checked.",
+    "segments": "Too few labels to compare segments yet.",
+    "explain": "there is nothing to explain yet.",
     "releases": f"Version 1 is the champion of {MODEL} since",
     "retrain": f"{MODEL} has not been retrained here yet.",
 }
@@ -81,6 +86,10 @@ def test_it_says_where_rows_are_sent_to(silent: None) -> None:
 
 ASKED = SILENT | {
     "model": "Predictions arrive, labels do not yet.",
+    "explain": "The newest predictions",
+    "performance": "Predictions arrive, labels do not yet.",
+    "drift": "features differ from the reference by more than chance",
+    "quality": "rules hold, each for at least 99.0% of the rows.",
 }
 
 

@@ -14,7 +14,7 @@ from tests.support.small import MODEL, make_small, planted
 from typer.testing import CliRunner
 
 from pilothouse.app.cli.commands import app
-from pilothouse.data.errors import HiddenColumn, NoReason, UnknownColumn
+from pilothouse.data.errors import BadData, HiddenColumn, NoReason, UnknownColumn
 from pilothouse.data.windows import parse_time
 from pilothouse.ops.house import House
 
@@ -62,9 +62,76 @@ def test_the_command_line_says_the_same(house: House) -> None:
     assert json.loads(found.output)["segments"][0]["value"] == "study"
 
 
+def test_the_weak_segment_is_found_and_confirmed(house: House) -> None:
+    found = house[MODEL].weak_segments("10d")
+    assert found.labelled == 1200
+    assert found.found[0].name == "purpose = study"
+    weak = found.found[0]
+    assert weak.difference.low is not None
+    assert weak.difference.low > 0
+    assert weak.worse_in == weak.parts > 1
+    assert weak.new_since_deploy is None
+    assert weak.metrics["roc_auc"].value is not None
+    assert weak.metrics["roc_auc"].value < 0.5
+    assert house[MODEL].weak_segments("10d", "surprise").found[0].name == "purpose = study"
+    with pytest.raises(BadData, match="'rmse' is no loss of a binary model"):
+        house[MODEL].weak_segments("10d", "rmse")
+    assert house[MODEL].weak_segments("24h").reason.endswith("1,000 would do")
+
+
+def test_two_columns_are_compared_with_the_rest(house: House) -> None:
+    found = house[MODEL].compared_segments("purpose", "months", window="10d")
+    assert sum(s.rows for s in found.segments) == found.rows == 1200
+    alone = house[MODEL].compared_segments("purpose", window="10d").segments[0]
+    assert alone.name == "study"
+    assert alone.difference.high is not None
+    assert alone.difference.high < 0
+    assert alone.score_psi.value is not None
+    assert "100 would do" in found.segments[-1].metric.reason
+    with pytest.raises(BadData, match="one column or by two"):
+        house[MODEL].compared_segments("purpose", "purpose")
+
+
+def test_groups_are_told_apart_by_what_comes_true(house: House) -> None:
+    found = house[MODEL].fairness("purpose", "10d", every="2d")
+    assert {group.name for group in found.groups} == {"car", "home", "study"}
+    odds = found.disparities["equalized_odds_difference"]
+    assert "study" in (odds.lowest, odds.highest)
+    assert odds.beyond_chance
+    assert len(found.trend) > 3
+    assert [name for name, _ in house[MODEL].fairness("purpose", "10d", min_rows=10_000).left_out] != []
+    assert house[MODEL].fairness("purpose", "10d", min_rows=10_000).reason.startswith("0 groups have 10,000")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["weak-segments", MODEL], "purpose = study"),
+        (["fairness", MODEL, "purpose"], "Equalized odds"),
+        (["segments", MODEL, "--by", "purpose", "--by", "months"], "too few"),
+    ],
+)
+def test_each_command_prints_a_table_and_json(house: House, asked: list[str], said: str) -> None:
+    where = ["--window", "10d", "-w", str(house.workspace.root)]
+    table = CliRunner().invoke(app, [*asked, *where])
+    assert table.exit_code == 0, table.output
+    assert said in table.output
+    printed = CliRunner().invoke(app, [*asked, *where, "--json"])
+    assert json.loads(printed.output)["model"] == MODEL
+
+
+def test_the_page_searches_when_asked(house: House) -> None:
+    with dashboard_of(house.workspace.root):
+        page = open_page("segments", model=MODEL, range="10d")
+        assert "Groups of purpose" in words(page)
+        next(b for b in page.button if b.label == "Find weak segments").click().run()
+        assert not page.exception
+        assert "The worst is purpose = study" in words(page) or "One weak segment: purpose = study" in words(page)
+
+
 def test_the_page_names_the_worst_segment(house: House) -> None:
     with dashboard_of(house.workspace.root):
-        page = open_page("model", model=MODEL, range="10d")
+        page = open_page("segments", model=MODEL, range="10d")
         assert not page.exception
         assert "is worst for study" in words(page)
 
@@ -75,6 +142,13 @@ def test_a_hidden_column_needs_a_reason(house: House) -> None:
     try:
         with pytest.raises(HiddenColumn, match="The values of 'purpose' of loans are not shown"):
             model.segments("purpose", "10d")
+        with pytest.raises(HiddenColumn):
+            model.fairness("purpose", "10d")
+        with pytest.raises(HiddenColumn):
+            model.compared_segments("months", "purpose")
+        searched = model.weak_segments("10d")
+        assert "purpose" not in searched.columns
+        assert searched.unshown == 1
         with pytest.raises(NoReason):
             model.segments("purpose", "10d", unmask=True)
         assert model.segments("purpose", "10d", unmask=True, reason="a complaint").segments

@@ -62,6 +62,7 @@ def test_a_store_of_the_first_release_keeps_its_models_and_gains_the_new_columns
     with state.read() as conn:
         model, version = catalog.get_model(conn, "flights"), catalog.get_version(conn, "flights", 1)
         assert (model.log_policy, model.classes, model.segments, model.objective) == (LogPolicy(), {}, (), None)
+        assert (model.costs, model.own_metrics) == (None, ())
         assert version.artifact_sha256 == "ab" * 32
         assert deployments.in_force(conn, "flights").version == 1
         assert conn.exec_driver_sql("PRAGMA foreign_key_check").all() == []

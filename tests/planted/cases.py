@@ -4,7 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.planted import (
+    additive,
+    classes,
+    estimates,
+    impact,
+    months,
+    performance,
+    quality,
+    quiet_months,
+    weak_segments,
+)
 from tests.planted.verdict import Verdict
 
-CASES: dict[str, Callable[[str], list[Verdict]]] = {}
+CASES: dict[str, Callable[[str], list[Verdict]]] = {
+    "additive": additive.run,
+    "classes": classes.run,
+    "estimates": estimates.run,
+    "impact": impact.classification,
+    "impact_regression": impact.regression,
+    "months": months.run,
+    "performance": performance.run,
+    "quiet_months": quiet_months.run,
+    "weak_segments": weak_segments.run,
+    "quality": quality.run,
+}
 """By name; the argument is the size: `small` for a few seeds, `full` for those that the figures rest on."""

@@ -13,7 +13,7 @@ from streamlit.util import calc_hash
 import pilothouse.app
 
 ENTRY = Path(pilothouse.app.__file__).resolve().parent / "main.py"
-PAGES = ("fleet", "model", "releases", "retrain")
+PAGES = ("fleet", "model", "drift", "performance", "segments", "quality", "explain", "releases", "retrain")
 
 
 @contextmanager

@@ -101,6 +101,7 @@ def test_importing_pilothouse_is_cheap() -> None:
     heavy = {
         "polars",
         "pandas",
+        "pandera",
         "numpy",
         "sklearn",
         "duckdb",

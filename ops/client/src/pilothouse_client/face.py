@@ -81,7 +81,7 @@ class Face:
         features: Mapping[str, Any],
         prediction: Any,
         *,
-        score: float | None = None,
+        score: float | Sequence[float] | None = None,
         id: str | None = None,
         at: datetime | None = None,
         entity: str | None = None,
@@ -93,9 +93,9 @@ class Face:
         """Log one prediction; returns its id, which a label may name later.
 
         features : every feature of the model; None or NaN for a missing value. score : of the positive class, from 0
-        to 1. id : your own, or a new one. at : when it happened, aware; now, if left out. entity : whom it is about.
-        key : business keys, such as {"order": 17}. version : the model's; the champion's, if left out.
-        latency_ms : how long the answer took.
+        to 1; of a model of several classes, that of each in the target's order. id : your own, or a new one. at : when it
+        happened, aware; now, if left out. entity : whom it is about. key : business keys, such as {"order": 17}.
+        version : the model's; the champion's, if left out. latency_ms : how long the answer took.
         """
         row_id = new_id() if id is None else id
 

@@ -79,7 +79,7 @@ def row_of(
     """
     return Row(
         id=_json(id), at=f'"{time_text(at)}"', features=_record(features), prediction=_json(plain(prediction)),
-        score=_optional(plain(score)), latency=_optional(_micros(plain(latency_ms))), entity=_optional(entity),
+        score=_optional(_score(score)), latency=_optional(_micros(plain(latency_ms))), entity=_optional(entity),
         key=None if key is None else _record(key), context=None if context is None else _record(context),
         version=version,
     )  # fmt: skip
@@ -127,6 +127,13 @@ def time_text(time: datetime) -> str:
     if time.tzinfo is None:
         raise ValueError("a time has no zone; give an aware one, such as datetime.now(timezone.utc)")
     return time.isoformat()
+
+
+def _score(value: Any) -> Any:
+    """One number, or the list of them that a model of several classes gives."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else plain(value)
 
 
 def _micros(latency_ms: float | None) -> int | None:

@@ -1,0 +1,86 @@
+"""The segments in which a model is weak, as a table and a sentence."""
+
+from __future__ import annotations
+
+from pilothouse.app import formats, markup
+from pilothouse.app.panel import Panel, Table
+from pilothouse.data.measures.weak_segments import Loss, WeakSegment, WeakSegments
+
+LOSS_WORDS = {
+    Loss.LOG_LOSS: "Log-loss",
+    Loss.BRIER: "Brier score",
+    Loss.SURPRISE: "Surprise",
+    Loss.ERROR: "Share of errors",
+    Loss.ABSOLUTE_ERROR: "Absolute error",
+}
+_HEAD = (
+    "segment", "rows", "share", "labelled", "loss", "loss_low", "loss_high", "rest", "difference", "difference_low",
+    "difference_high", "expected_difference", "q", "worse_in_parts", "of_parts", "new_since_deploy", "roc_auc",
+    "roc_auc_rest",
+)  # fmt: skip
+
+
+def panel(found: WeakSegments) -> Panel:
+    return Panel(
+        name=f"{found.model}-weak-segments",
+        title=f"Where the {LOSS_WORDS[found.loss].lower()} is high",
+        answer=answer(found),
+        rows=Table(columns=_HEAD, rows=tuple(map(_cells, found.found))),
+        note=note(found),
+        code=f'house["{found.model}"].weak_segments("{found.window}", "{found.loss}")',
+    )
+
+
+def _cells(s: WeakSegment) -> tuple[str | float | int | bool | None, ...]:
+    auc = [s.metrics[name].value if name in s.metrics else None for name in ("roc_auc", "roc_auc_rest")]
+    return (
+        s.name, s.rows, s.share, s.labelled, s.loss.value, s.loss.low, s.loss.high, s.rest.value, s.difference.value,
+        s.difference.low, s.difference.high, s.expected.value, s.q, s.worse_in, s.parts, s.new_since_deploy, *auc,
+    )  # fmt: skip
+
+
+def answer(found: WeakSegments) -> str:
+    """How many there are, and the worst."""
+    if found.reason:
+        return f"Nothing can be said: {found.reason}."
+    if not found.found:
+        return f"No segment was found in which the model is worse than elsewhere, among {found.searched:,} looked at."
+    worst, number = found.found[0], len(found.found)
+    many = f"{number} weak segments. The worst is" if number > 1 else "One weak segment:"
+    return (
+        f"{many} {worst.name}, {formats.share(worst.share)} of the rows: {LOSS_WORDS[found.loss].lower()} "
+        f"{formats.number(worst.loss.value)} against {formats.number(worst.rest.value)} elsewhere."
+    )
+
+
+def note(found: WeakSegments) -> str:
+    """What was searched, and how to read it."""
+    hidden = "" if not found.unshown else f" {found.unshown} hidden columns were left out."
+    return (
+        f"{found.searched:,} segments of {len(found.columns)} columns were looked at on one half of "
+        f"{found.labelled:,} labelled rows; {found.tested:,} were measured on the other half, of which at most 5 % are "
+        f"false finds.{hidden} A segment may hold rows of another."
+    )
+
+
+def table(found: WeakSegments) -> markup.Html:
+    """The weak segments, the worst first."""
+    ranked = found.loss in (Loss.LOG_LOSS, Loss.BRIER, Loss.SURPRISE)
+    expected = found.loss in (Loss.LOG_LOSS, Loss.BRIER)
+    head = ["Segment", LOSS_WORDS[found.loss], "Beside the rest", "95 % band"]
+    head += [*(["Of it expected"] if expected else []), *(["ROC AUC", "Elsewhere"] if ranked else [])]
+    rows = [_row(s, expected=expected, ranked=ranked) for s in found.found]
+    return markup.table([*head, "Share", "Worse in"], rows, right=range(1, len(head) + 2))
+
+
+def _row(s: WeakSegment, *, expected: bool, ranked: bool) -> list[object]:
+    fresh = [" ", markup.badge("new since the last deploy", "watch")] if s.new_since_deploy else []
+    cells: list[object] = [
+        markup.join([markup.tag("span", s.name, kind="ph-name"), *fresh]), formats.number(s.loss.value),
+        formats.signed(s.difference.value), formats.band(s.difference.low, s.difference.high),
+    ]  # fmt: skip
+    if expected:
+        cells.append(formats.signed(s.expected.value))
+    if ranked:
+        cells += [formats.number(s.metrics[name].value) for name in ("roc_auc", "roc_auc_rest")]
+    return [*cells, formats.share(s.share), f"{s.worse_in} of {s.parts}" if s.parts else formats.NOTHING]

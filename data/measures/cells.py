@@ -1,0 +1,98 @@
+"""What follows from four counts: rows flagged and not, that came out positive and not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pilothouse.data.history.results import Metric
+from pilothouse.data.measures.bands import wilson
+from pilothouse.data.measures.bootstrap import bootstrap_band
+from pilothouse.data.measures.outcomes import Floats, Ints
+
+_SAMPLES = 2000
+_NONE_FLAGGED = "no row is flagged at this threshold"
+_NO_POSITIVES = "no labelled row came out positive"
+_NO_NEGATIVES = "no labelled row came out negative"
+_ONE_CLASS = "only one class among the labelled rows; it compares two"
+_NO_SIDE = "needs both classes among the labels, and rows on both sides of the threshold"
+
+
+def shares(cells: Ints) -> dict[str, Metric]:
+    """Metrics that are shares of rows, each with its Wilson band; None where there is nothing to divide by.
+
+    cells : tn, fp, fn, tp; int64, shape (4,).
+    """
+    tn, fp, fn, tp = (int(n) for n in cells)
+    return {
+        "accuracy": _share(tp + tn, tp + tn + fp + fn, "no labels yet"),
+        "precision": _share(tp, tp + fp, _NONE_FLAGGED),
+        "recall": _share(tp, tp + fn, _NO_POSITIVES),
+        "specificity": _share(tn, tn + fp, _NO_NEGATIVES),
+        "flagged": _share(tp + fp, tp + tn + fp + fn, "no labels yet"),
+    }
+
+
+def mixtures(cells: Ints) -> dict[str, Metric]:
+    """Metrics that mix several shares, with bootstrap bands: f1, balanced_accuracy and mcc, which lies in -1 to 1.
+
+    Source of mcc: Matthews (1975). A value that divides by nothing is None, where scikit-learn says 0.
+    """
+    return {name: _mixed(cells, measure, reason) for name, (measure, reason) in _MIXED.items()}
+
+
+def f1(cells: Ints) -> Floats:
+    """cells : (..., 4) as tn, fp, fn, tp. Returns float64, shape (...); NaN where nothing is flagged or positive."""
+    _, fp, fn, tp = _apart(cells)
+    return _over(2 * tp, 2 * tp + fp + fn)
+
+
+def balanced_accuracy(cells: Ints) -> Floats:
+    """Mean of recall and specificity; cells as in `f1`."""
+    tn, fp, fn, tp = _apart(cells)
+    return (_over(tp, tp + fn) + _over(tn, tn + fp)) / 2
+
+
+def mcc(cells: Ints) -> Floats:
+    """Correlation of what was said with what came true, -1 to 1; cells as in `f1`."""
+    tn, fp, fn, tp = _apart(cells)
+    return _over(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+
+
+def cost(cells: Ints, each: Floats) -> Floats:
+    """Sum of what the rows cost; each : of one tn, fp, fn, tp: float64, shape (4,). cells : (..., 4)."""
+    summed: Floats = cells.astype(np.float64) @ each
+    return summed
+
+
+def _apart(cells: Ints) -> tuple[Floats, ...]:
+    # As floats: the product of four counts of a million rows passes the range of int64.
+    return tuple(cells[..., place].astype(np.float64) for place in range(4))
+
+
+def _over(part: Floats, whole: Floats) -> Floats:
+    shares: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+    return shares
+
+
+def _share(hits: int, of: int, reason: str) -> Metric:
+    if of == 0:
+        return Metric(value=None, reason=reason)
+    low, high = wilson(hits, of)
+    return Metric(value=hits / of, low=low, high=high)
+
+
+def _mixed(cells: Ints, measure: Callable[[Ints], Floats], reason: str) -> Metric:
+    value = float(measure(cells))
+    if not np.isfinite(value):
+        return Metric(value=None, reason=reason)
+    low, high = bootstrap_band(cells, measure, _SAMPLES) or (None, None)
+    return Metric(value=value, low=low, high=high)
+
+
+_MIXED: dict[str, tuple[Callable[[Ints], Floats], str]] = {
+    "f1": (f1, "no row is flagged, and none came out positive"),
+    "balanced_accuracy": (balanced_accuracy, _ONE_CLASS),
+    "mcc": (mcc, _NO_SIDE),
+}

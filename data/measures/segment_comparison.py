@@ -1,0 +1,140 @@
+"""Segments beside the rest: one metric of the rows that share a value (or two), of all other rows, and the difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from pilothouse.data.history.results import Metric
+from pilothouse.data.measures.bands import Z, auc_band, auc_with_variance
+from pilothouse.data.windows import Window
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+LABELLED_ROWS = 100
+"""Labelled rows from which a segment's metric is said."""
+
+Estimate = tuple[float, float]
+"""A value and its variance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedSegment:
+    """Rows that share a value of each column. rest : of all other rows, so both samples are independent.
+
+    score_psi : of the model's score against the reference rows of the same segment, in nats.
+    """
+
+    values: tuple[str, ...]
+    rows: int
+    labelled: int
+    coverage: float
+    metric: Metric
+    rest: Metric
+    difference: Metric
+    score_psi: Metric
+
+    @property
+    def name(self) -> str:
+        return " and ".join(self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentComparison:
+    """Segments by one column or two, worst first; those of which nothing can be said come last, the largest first.
+
+    metric : what is compared. unlisted : segments beyond the commonest, which are not listed, and their rows.
+    """
+
+    model: str
+    columns: tuple[str, ...]
+    version: int | None
+    window: Window
+    metric: str
+    rows: int
+    labelled: int
+    segments: tuple[ComparedSegment, ...]
+    unlisted: int
+    unlisted_rows: int
+
+
+def compare_ranking(groups: Ints, n: int, score: Floats, positive: Bools) -> list[tuple[Metric, Metric, Metric]]:
+    """ROC AUC of each group, of the rest, and the difference, from every score.
+
+    groups : int64, shape (rows,), n and above for rows of no listed group. score : finite. Source: DeLong et al. (1988).
+    """
+    _, slots = np.unique(score, return_inverse=True)
+    size = int(slots.max()) + 1 if len(slots) else 0
+    came = np.bincount(slots[positive], minlength=size)
+    stayed = np.bincount(slots[~positive], minlength=size)
+    return [
+        _compared(_auc(p, q), _auc(came - p, stayed - q), len(rows), len(score) - len(rows), 1.0)
+        for rows in _rows_of(groups, n)
+        for p, q in [_by_slot(slots[rows], positive[rows], size)]
+    ]
+
+
+def compare_means(groups: Ints, n: int, values: Floats, most: float = math.inf) -> list[tuple[Metric, Metric, Metric]]:
+    """Mean of each group, of the rest, and the difference. most : the greatest value that a mean may have."""
+    sums = np.array([len(values), values.sum(), (values**2).sum()])
+    found = []
+    for rows in _rows_of(groups, n):
+        own = np.array([len(rows), values[rows].sum(), (values[rows] ** 2).sum()])
+        found.append(_compared(_mean(own), _mean(sums - own), int(own[0]), int(sums[0] - own[0]), most))
+    return found
+
+
+def _rows_of(groups: Ints, n: int) -> Iterator[Ints]:
+    """The places of each group's rows."""
+    order = np.argsort(groups, kind="stable")
+    edges = np.searchsorted(groups[order], np.arange(n + 1))
+    for first, last in pairwise(edges):
+        yield order[first:last]
+
+
+def _by_slot(slots: Ints, positive: Bools, size: int) -> tuple[Ints, Ints]:
+    return np.bincount(slots[positive], minlength=size), np.bincount(slots[~positive], minlength=size)
+
+
+def _auc(positives: Ints, negatives: Ints) -> Estimate | str:
+    if positives.sum() < 2 or negatives.sum() < 2:
+        return "too few rows of one class; 2 of each would do"
+    return auc_with_variance(positives, negatives)
+
+
+def _mean(sums: Floats) -> Estimate | str:
+    n = sums[0]
+    if n < 2:
+        return "no labelled rows" if n == 0 else "1 labelled row; 2 would do"
+    mean = sums[1] / n
+    return float(mean), max(0.0, float(sums[2] - n * mean * mean)) / (n - 1) / n
+
+
+def _compared(
+    own: Estimate | str, rest: Estimate | str, rows: int, others: int, most: float
+) -> tuple[Metric, Metric, Metric]:
+    here, there = _said(own, rows, most), _said(rest, others, most)
+    if here.value is None or there.value is None or isinstance(own, str) or isinstance(rest, str):
+        return here, there, Metric(value=None, reason=here.reason or there.reason)
+    gap, half = own[0] - rest[0], Z * math.sqrt(own[1] + rest[1])
+    return here, there, Metric(value=gap, low=gap - half, high=gap + half)
+
+
+def _said(estimate: Estimate | str, rows: int, most: float) -> Metric:
+    if rows < LABELLED_ROWS:
+        return Metric(value=None, reason=f"too few labelled rows: {rows:,}; {LABELLED_ROWS} would do")
+    if isinstance(estimate, str):
+        return Metric(value=None, reason=estimate)
+    value, variance = estimate
+    if most == 1.0:
+        low, high = auc_band(value, variance)
+    else:
+        low, high = value - Z * math.sqrt(variance), value + Z * math.sqrt(variance)
+    return Metric(value=value, low=low, high=high)

@@ -1,0 +1,301 @@
+"""Where a model is weak: segments of one or two conditions on which its loss is higher than on the other rows.
+
+Half of the rows is searched, the other half measures what was found there. So the reported effect is not the best of
+many draws, and only the segments that are measured count as tests.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pilothouse.data.history.results import Metric
+from pilothouse.data.measures.cuts import Bools, Condition, Cut, Floats, Ints, cut
+from pilothouse.data.measures.gaps import benjamini_yekutieli, chance_of, difference, mean, sums_of, welch
+
+PAIRED_COLUMNS = 24
+"""Of more columns than these, only those whose own segments stand out most are searched in pairs."""
+
+Place = tuple[tuple[int, int], ...]
+"""A segment while it is searched for: (column, condition) of each of its conditions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceRule:
+    """What is searched for.
+
+    min_share, max_share : of the labelled rows that a segment may have. min_rows : labelled rows that it must have in
+    each half. max_depth : conditions, 1 or 2. most : segments tested at a time. stands_out : the least z on the half
+    that is searched. q : the least false discovery rate at which a segment counts as found. least_worse : by how much
+    of the mean loss a segment must be worse.
+    """
+
+    min_share: float = 0.01
+    max_share: float = 0.5
+    min_rows: int = 50
+    max_depth: int = 2
+    most: int = 20
+    stands_out: float = 3.0
+    q: float = 0.05
+    least_worse: float = 0.05
+
+    @property
+    def rows_needed(self) -> int:
+        """Labelled rows from which a search says something: each half then has room for a segment of a tenth."""
+        return 20 * self.min_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """A segment on which the model is worse. rows : labelled ones; share : of all labelled rows.
+
+    loss, rest, difference : on the measuring half, by which the segment was not chosen. q : by Benjamini and Yekutieli.
+    """
+
+    conditions: tuple[Condition, ...]
+    rows: int
+    share: float
+    loss: Metric
+    rest: Metric
+    difference: Metric
+    q: float
+
+    def rows_of(self, columns: pl.DataFrame) -> Bools:
+        """Whether each row belongs to it: shape (rows,)."""
+        return rows_of(self.conditions, columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a search has found, worst first. searched : segments that were looked at. tested : those that were measured."""
+
+    rows: int
+    searched: int
+    tested: int
+    slices: tuple[Slice, ...]
+    reason: str = ""
+
+
+def rows_of(conditions: Sequence[Condition], columns: pl.DataFrame) -> Bools:
+    """Whether all conditions hold of each row: shape (rows,)."""
+    held: Bools = np.logical_and.reduce([condition.holds(columns[condition.column]) for condition in conditions])
+    return held
+
+
+def half_of(times: Ints, cuts: Sequence[Cut], columns: pl.DataFrame) -> Bools:
+    """About half of the rows, by what stands in them and never by their order or their loss; equal rows stay together.
+
+    times : int64, shape (rows,), when each came. Source of the mixing: Steele, Lea and Flood (2014), SplitMix64.
+    """
+    mixed = _mix(times.view(np.uint64))
+    for one in cuts:
+        mixed = _mix(mixed ^ one.codes(columns[one.name]).view(np.uint64))
+    return (mixed & np.uint64(1)).astype(bool)
+
+
+def _mix(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def cut_columns(columns: pl.DataFrame, rule: SliceRule) -> list[Cut]:
+    """Every column cut into bins, by the rows of both halves: it takes no look at the loss."""
+    return [cut(column, rule.min_share) for column in columns.iter_columns()]
+
+
+def find_slices(
+    cuts: Sequence[Cut],
+    columns: pl.DataFrame,
+    loss: Floats,
+    searched: Bools,
+    rule: SliceRule,
+    *,
+    scale: float | None = None,
+    days: Ints | None = None,
+) -> Found:
+    """The segments whose mean loss is above that of all other rows.
+
+    columns : the labelled rows. loss : float64, shape (rows,), finite. searched : whether a row is of the half that is
+    searched; it must not depend on the loss. scale : what `least_worse` is a share of, by default the mean loss.
+    days : int64, shape (rows,): rows of one day are not independent of each other, and are counted as one draw.
+    The clearest segment that the other half confirms is taken and its rows are set aside in both halves; then the
+    search goes on among the rows left, so that a wider or a narrower segment is not reported for the same rows. A pair
+    stands only where it is worse than each of its conditions alone.
+    Source: Chung et al. (2019), Slice Finder; Benjamini and Yekutieli (2001).
+    """
+    if len(loss) < rule.rows_needed:
+        reason = f"too few labelled rows: {len(loss):,}; {rule.rows_needed:,} would do"
+        return Found(rows=len(loss), searched=0, tested=0, slices=(), reason=reason)
+    level = float(loss.mean())
+    margin = rule.least_worse * (level if scale is None else scale)
+    board = _Board(cuts, columns, loss - level, searched, rule, margin, days)
+    taken, chances = _confirmed(board, rule)
+    adjusted = dict(zip(chances, benjamini_yekutieli(list(chances.values())), strict=True))
+    found = [
+        _measured(board.conditions(place), board.rows_of(place), loss, ~searched, adjusted[place], days)
+        for place in taken
+        if adjusted[place] <= rule.q
+    ]
+    found.sort(key=lambda s: -(s.difference.value or 0.0))
+    return Found(rows=len(loss), searched=board.searched, tested=len(chances), slices=tuple(found))
+
+
+def _confirmed(board: _Board, rule: SliceRule) -> tuple[list[Place], dict[Place, float]]:
+    """The segments that both halves agree on, in the order they were found, and the p-value of each one tested."""
+    taken: list[Place] = []
+    chances: dict[Place, float] = {}
+    while len(taken) < rule.most:
+        # The clearest of the searched half comes first: to take the clearest of the other one would inflate its effect.
+        places = board.standing_out()
+        chances |= {place: board.chance(place) for place in places}
+        adjusted = dict(zip(chances, benjamini_yekutieli(list(chances.values())), strict=True))
+        best = next((place for place in places if adjusted[place] <= rule.q), None)
+        if best is None:
+            return taken, chances
+        taken.append(best)
+        board.set_aside(best)
+    return taken, chances
+
+
+def _measured(
+    conditions: tuple[Condition, ...], mask: Bools, loss: Floats, half: Bools, q: float, days: Ints | None
+) -> Slice:
+    return Slice(
+        conditions=conditions, rows=int(mask.sum()), share=float(mask.mean()),
+        loss=mean(loss[mask & half]), rest=mean(loss[~mask & half]),
+        difference=difference(mask[half], loss[half], None if days is None else days[half]), q=q,
+    )  # fmt: skip
+
+
+def _tally(codes: Ints, bins: int, loss: Floats) -> Floats:
+    """Rows, sum and sum of squares by bin: float64, shape (3, bins)."""
+    counts = np.bincount(codes, minlength=bins).astype(np.float64)
+    return np.stack([counts, np.bincount(codes, loss, bins), np.bincount(codes, loss * loss, bins)])
+
+
+class _Board:
+    """Both halves: the one that is searched as sums by bin of each column and of each pair of them."""
+
+    def __init__(
+        self, cuts: Sequence[Cut], columns: pl.DataFrame, loss: Floats, searched: Bools, rule: SliceRule, margin: float,
+        days: Ints | None,
+    ) -> None:  # fmt: skip
+        self._cuts, self._loss, self._rule, self._margin = cuts, loss, rule, margin
+        self._all_codes = [one.codes(columns[one.name]) for one in cuts]
+        self._codes = [codes[searched] for codes in self._all_codes]
+        self._half = loss[searched]
+        self._days, self._measuring, self._unseen = days, ~searched, ~searched
+        self._least = max(rule.min_rows, math.ceil(rule.min_share * len(self._half)))
+        self._greatest = rule.max_share * len(self._half)
+        self._total = sums_of(self._half)
+        everything = np.ones(len(self._half), bool)
+        self._grids: dict[tuple[int, ...], Floats] = {(c,): self._grid((c,), everything) for c in range(len(cuts))}
+        if rule.max_depth > 1:
+            self._grids |= {pair: self._grid(pair, everything) for pair in combinations(self._paired(), 2)}
+
+    @property
+    def searched(self) -> int:
+        """Segments that are looked at."""
+        return sum(math.prod(len(self._cuts[c].conditions) for c in columns) for columns in self._grids)
+
+    def conditions(self, place: Place) -> tuple[Condition, ...]:
+        return tuple(self._cuts[c].conditions[item] for c, item in place)
+
+    def rows_of(self, place: Place) -> Bools:
+        """Of both halves, whether they have been set aside or not."""
+        return _members(self._cuts, self._all_codes, place)
+
+    def standing_out(self) -> list[Place]:
+        """Of each column and each pair its clearest segment, if it is clear enough; the clearest of all first."""
+        best = sorted((self._best(columns) for columns in self._grids), reverse=True)
+        clear = (self._simplest(place) for z, place in best if z >= self._rule.stands_out)
+        return list(dict.fromkeys(clear))[: self._rule.most]
+
+    def chance(self, place: Place) -> float:
+        """One-sided p-value on the half that was not searched: of the whole segment, and of its rows that are left.
+
+        The greater of the two, so that neither a segment is reported whose weakness is that of one before it, nor one
+        that is weak only where others were set aside.
+        """
+        mask = self.rows_of(place)
+        if mask.mean() > self._rule.max_share:
+            return 1.0
+        return max(self._chance(mask, rows) for rows in (self._unseen, self._measuring))
+
+    def _chance(self, mask: Bools, rows: Bools) -> float:
+        return chance_of(mask[rows], self._loss[rows], None if self._days is None else self._days[rows])
+
+    def set_aside(self, place: Place) -> None:
+        self._unseen = self._unseen & ~self.rows_of(place)
+        gone = _members(self._cuts, self._codes, place)
+        for columns in self._grids:
+            self._grids[columns] = self._grids[columns] - self._grid(columns, gone)
+        self._total = self._total - sums_of(self._half[gone])
+        self._codes, self._half = [codes[~gone] for codes in self._codes], self._half[~gone]
+
+    def _paired(self) -> list[int]:
+        """The columns that are searched in pairs."""
+        order = sorted(range(len(self._cuts)), key=lambda c: -self._best((c,))[0])
+        return sorted(order[:PAIRED_COLUMNS])
+
+    def _grid(self, columns: tuple[int, ...], rows: Bools) -> Floats:
+        shape = tuple(self._cuts[c].bins for c in columns)
+        codes = np.zeros(int(rows.sum()), np.int64)
+        for c in columns:
+            codes = codes * self._cuts[c].bins + self._codes[c][rows]
+        return _tally(codes, math.prod(shape), self._half[rows]).reshape(3, *shape)
+
+    def _sums(self, columns: tuple[int, ...]) -> Floats:
+        """By condition of each column: float64, shape (3, conditions, ...)."""
+        first, grid = self._cuts[columns[0]].members, self._grids[columns]
+        if len(columns) == 1:
+            return np.asarray(grid @ first.T)
+        return np.asarray(first @ grid @ self._cuts[columns[1]].members.T)
+
+    def _best(self, columns: tuple[int, ...]) -> tuple[float, Place]:
+        inside = self._sums(columns)
+        z = self._worse(inside, self._total.reshape(3, *[1] * len(columns)) - inside)
+        best = np.unravel_index(int(z.argmax()), z.shape)
+        return float(z[best]), tuple((c, int(item)) for c, item in zip(columns, best, strict=True))
+
+    def _worse(self, inside: Floats, outside: Floats) -> Floats:
+        """Welch's z; -inf where a segment is too small, too large, or hardly worse."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gap = inside[1] / inside[0] - outside[1] / outside[0]
+            fit = (inside[0] >= self._least) & (inside[0] <= self._greatest) & (gap >= self._margin)
+        return np.where(fit, welch(inside, outside), -np.inf)
+
+    def _simplest(self, place: Place) -> Place:
+        """The pair, or one of its conditions alone where the other adds nothing that chance would not."""
+        if len(place) == 1:
+            return place
+        inside = self._sums_at(place)
+        parents: list[Place] = [(condition,) for condition in place]
+        for parent in sorted(parents, key=self._z_of, reverse=True):
+            beyond = float(welch(inside, self._sums_at(parent) - inside))
+            if beyond < self._rule.stands_out <= self._z_of(parent):
+                return parent
+        return place
+
+    def _sums_at(self, place: Place) -> Floats:
+        sums = self._sums(tuple(c for c, _ in place))
+        for _, item in place:
+            sums = sums[:, item]
+        return sums
+
+    def _z_of(self, place: Place) -> float:
+        inside = self._sums_at(place)
+        return float(self._worse(inside, self._total - inside))
+
+
+def _members(cuts: Sequence[Cut], codes: Sequence[Ints], place: Place) -> Bools:
+    found: Bools = np.logical_and.reduce([cuts[c].members[item, codes[c]] > 0 for c, item in place])
+    return found

@@ -1,0 +1,94 @@
+"""Explain: why did the model say this, what does it lean on at all, and has that changed?"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pilothouse.app import (
+    drift_map,
+    formats,
+    leaning_section,
+    questions,
+    questions_explain,
+    render,
+    session,
+    widgets,
+)
+from pilothouse.app.faces import ModelFace
+from pilothouse.app.panels import explain as panels
+from pilothouse.data.measures.explanation import Explanation
+from pilothouse.data.policies import UNSHOWN
+
+_NEWEST = 10
+
+
+def head(face: ModelFace) -> str:
+    """The page's name and the box; gives the prediction that is asked about."""
+    widgets.title("Explain", f"Why did {face.name} say this? Find one prediction by its id or its business key.")
+    asked = st.text_input(
+        "Prediction", key="id", bind="query-params", placeholder='Its id, or a business key such as {"flight": "UA12"}'
+    )
+    if any(line.told in UNSHOWN for line in face.columns):
+        drift_map.hidden_values(face)
+    return (asked or "").strip()
+
+
+def one(face: ModelFace, asked: str) -> None:
+    unmask = session.hidden_shown_until(face.name) is not None
+    found = widgets.attempt(lambda: questions_explain.explanation(face.name, asked, unmask))
+    if found is None:
+        return
+    widgets.section("One prediction", panels.answer(found))
+    left, right = st.columns([3, 2])
+    with left:
+        render.show(panels.panel(found))
+    with right, st.container(border=True, height="stretch"):
+        st.html(panels.facts(found, session.zone()))
+    beside(found)
+
+
+def beside(found: Explanation) -> None:
+    words = f"Each value beside those of {formats.count(found.reference_rows)} reference rows."
+    widgets.section("Its features", words)
+    with st.container(border=True, key="explain-features"):
+        st.html(panels.table(found.features))
+
+
+def newest(face: ModelFace) -> None:
+    """Where to begin: the newest predictions, each one click from its explanation."""
+    found = questions.rows(face.name, session.range_text(), _NEWEST)
+    if not found.rows:
+        widgets.empty("No predictions in this range: there is nothing to explain yet.")
+        return
+    places = [found.columns.index(name) for name in ("prediction_id", "at", "version", "prediction", "score", "label")]
+    ids = [str(row[places[0]]) for row in found.rows]
+    widgets.section("The newest predictions", "Choose one to see why the model said what it said.")
+    columns = {found.columns[place]: [_cell(row[place]) for row in found.rows] for place in places}
+    st.dataframe(
+        columns, hide_index=True, key="explain-newest", on_select=lambda: _choose(ids), selection_mode="single-row",
+        alt="The newest predictions.",
+    )  # fmt: skip
+
+
+def _cell(value: object) -> object:
+    return formats.second(value, session.zone()) if hasattr(value, "astimezone") else value  # type: ignore[arg-type]
+
+
+def _choose(ids: list[str]) -> None:
+    rows = (st.session_state.get("explain-newest") or {}).get("selection", {}).get("rows", [])
+    if rows:
+        st.session_state["id"] = ids[rows[0]]
+
+
+def main() -> None:
+    face = widgets.require_model()
+    asked = head(face)
+    if asked:
+        one(face, asked)
+    else:
+        newest(face)
+    leaning_section.importance(face)
+    leaning_section.drift(face)
+
+
+main()
