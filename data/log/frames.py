@@ -8,12 +8,14 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 
 from pilothouse.data.errors import BadData, MissingColumn, NaiveTime
 from pilothouse.data.log.class_scores import class_scores_in
 from pilothouse.data.log.door import Door
+from pilothouse.data.log.entries import KeyPart, canonical_key
 from pilothouse.data.log.ids import new_id_column
 from pilothouse.data.log.schema import MAX_LATENCY_US, Role, Status, label_schema, prediction_schema
 from pilothouse.data.log.spool import Entry, EntryKind, Format, Spool
@@ -46,7 +48,8 @@ def append_frame(
     frame and the other arguments : see `typed_predictions`. Raises what it raises, and LogUnavailable.
     """
     table = typed_predictions(
-        frame, model, signature, version=version, role=role, caller=caller, door=door, clock=clock
+        _with_canonical_keys(frame, "keys"), model, signature, version=version, role=role, caller=caller, door=door,
+        clock=clock,
     )  # fmt: skip
     return _submit(spool, model, EntryKind.PREDICTIONS, table, caller_ids="prediction_id" in frame.columns)
 
@@ -64,7 +67,7 @@ def append_labels(
 
     frame : see `typed_labels`. Raises what it raises, and LogUnavailable.
     """
-    table = typed_labels(frame, model, signature, source=source, clock=clock)
+    table = typed_labels(_with_canonical_keys(frame, "key"), model, signature, source=source, clock=clock)
     return _submit(spool, model, EntryKind.LABELS, table, caller_ids=True)
 
 
@@ -149,6 +152,25 @@ def typed_labels(
     if both.height:
         raise BadData(f"{both.height} labels have neither a prediction_id nor a key, or both. Give each exactly one.")
     return _typed(filled, label_schema(signature))
+
+
+def _with_canonical_keys(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """`frame` with its business keys in the one spelling by which a label finds its row. Raises BadData."""
+    if name not in frame.columns or frame[name].dtype != pl.String:
+        return frame
+    told = frame[name].drop_nulls().unique()
+    spelled = pl.Series([_canonical(text) for text in told.to_list()], dtype=pl.String)
+    return frame.with_columns(frame[name].replace(told, spelled)) if (told != spelled).any() else frame
+
+
+def _canonical(text: str) -> str:
+    try:
+        return canonical_key(msgspec.json.decode(text, type=dict[str, KeyPart]))
+    except msgspec.DecodeError as error:
+        raise BadData(
+            f"The business key {text[:80]!r} cannot be read ({error}). "
+            'Give a JSON object of strings and numbers, such as {"contract": 7}.'
+        ) from None
 
 
 def _one_variant(frame: pl.DataFrame, signature: Signature, version: int | None) -> Signature:
