@@ -26,6 +26,10 @@ def section(face: ModelFace) -> None:
 
 
 def place(face: ModelFace, told: Estimate, board: Scoreboard) -> None:
+    if told.metrics:
+        with st.container(border=True):
+            widgets.quiet("This range, from its answers alone")
+            st.html(panels.metrics_table(told))
     if not board.tracks:
         widgets.empty(f"{board.reason[:1].upper()}{board.reason[1:]}.")
         return
@@ -34,12 +38,7 @@ def place(face: ModelFace, told: Estimate, board: Scoreboard) -> None:
         st.selectbox("Estimated metric", names, format_func=metric_words.title, key="estimated", width=260) or names[0]
     )
     render.show(panels.over_time(board, name, view(face, board)))
-    left, right = st.columns([3, 2])
-    with left:
-        render.show(panels.scoreboard(board), extra=panels.scoreboard_table(board))
-    with right, st.container(border=True):
-        widgets.quiet("This range, from its answers alone")
-        st.html(panels.metrics_table(told))
+    render.show(panels.scoreboard(board), extra=panels.scoreboard_table(board))
 
 
 def view(face: ModelFace, board: Scoreboard) -> View:

@@ -109,12 +109,12 @@ def _number(metric: Metric, name: str) -> str:
 
 
 def _with_band(metric: Metric, name: str) -> markup.Html:
-    """The value, and its 95 % band in brackets; a dash that says on hovering why there is none."""
+    """The value, and its 95 % band behind it; a dash that says on hovering why there is none."""
     if metric.value is None:
         return markup.tag("span", formats.NOTHING, title=metric.reason)
     edges = (metric.low, metric.high)
     low, high = (formats.share(e).rstrip("%") if name in _SHARES else formats.number(e) for e in edges)
-    return markup.join([_number(metric, name), markup.tag("span", f" ({low} to {high})", kind="ph-quiet")])
+    return markup.join([_number(metric, name), markup.tag("small", f" {low} to {high}", kind="ph-band")])
 
 
 def _apart(title: str, found: Disparity) -> list[object]:

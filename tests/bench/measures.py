@@ -24,6 +24,7 @@ from tests.bench import (
     measures_chances,
     measures_drift,
     measures_estimate,
+    measures_explain,
     measures_impact,
     measures_performance,
     measures_quality,
@@ -65,6 +66,7 @@ def measure(model: ModelHandle, size: str, times: int) -> list[Row]:
         *measures_chances.rows(model, label, times),
         *measures_quality.rows(model, label, times),
         *measures_performance.rows(model, label, times),
+        *measures_explain.rows(model, label, times),
     ]
 
 
