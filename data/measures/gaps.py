@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import Z, normal
 from pilothouse.data.measures.outcomes import Sums
+from pilothouse.data.measures.two_samples import false_discovery
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -25,13 +26,8 @@ def benjamini_yekutieli(chances: Sequence[float]) -> list[float]:
     >>> [round(q, 4) for q in benjamini_yekutieli([0.5, 0.01])]
     [0.75, 0.03]
     """
-    p = np.asarray(chances, float)
-    order = np.argsort(p)[::-1]
-    ranks = np.arange(len(p), 0, -1)
-    raised = p[order] * len(p) / ranks * (1 / ranks).sum()
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(raised))
-    return [float(q) for q in adjusted]
+    harmonic = sum(1 / rank for rank in range(1, len(chances) + 1))
+    return [min(1.0, harmonic * q) for q in false_discovery(chances)]
 
 
 def welch(inside: Floats, outside: Floats) -> Floats:
