@@ -39,15 +39,15 @@ def panel(found: Impact, shown: int = _BARS) -> Panel:
          f.effective_share, f.unsupported, f.rows, f.note)
         for f in found.features
     )  # fmt: skip
-    rest = found.remainder
+    rest, spec = found.remainder, None if found.reason else _figure(found, shown)
     last = (_REST, rest.value, rest.low, rest.high, None, None, None, None, None, found.labelled, rest.reason)
     return Panel(
         name=f"{found.model}-impact",
         title=f"What drift does to {_title(found)}, version {found.version}",
         answer=answer(found),
-        spec=None if found.reason else _figure(found, shown),
+        spec=spec,
         rows=Table(columns=_COLUMNS, rows=(*rows, last) if rows else ()),
-        empty=f"It cannot be said: {found.reason}." if found.reason else "",
+        empty="" if spec else f"It cannot be said: {found.reason or 'the table tells of each feature why'}.",
         note="" if found.reason else _note(found),
         alt=f"Effect of the drift of each feature of {found.model} on {_title(found)}. {answer(found)}",
         code=f'house["{found.model}"].impact("{found.window}", {found.metric!r}, version={found.version})',
@@ -151,7 +151,8 @@ def _line(f: FeatureImpact, rank: int | None, places: int) -> list[object]:
     ]
 
 
-def _figure(found: Impact, shown: int) -> dict[str, Any]:
+def _figure(found: Impact, shown: int) -> dict[str, Any] | None:
+    """None where no feature's effect can be said, nor what they leave."""
     said = [f for f in found.features if f.effect.value is not None][:shown]
     sure = [f for f in said if f.verdict is not Verdict.UNCLEAR]
     chance = [f for f in said if f.verdict is Verdict.UNCLEAR]
@@ -173,7 +174,8 @@ def _figure(found: Impact, shown: int) -> dict[str, Any]:
         yaxis=charts.axis(showgrid=False, categoryorder="array", categoryarray=names[::-1]),
         shapes=[_zero()],
     )
-    return {"data": [trace for trace in traces if trace["y"]], "layout": layout}
+    drawn = [trace for trace in traces if trace["y"]]
+    return {"data": drawn, "layout": layout} if drawn else None
 
 
 def _bars(lines: Sequence[tuple[str, Metric]], name: str, colour: Colour) -> charts.Trace:

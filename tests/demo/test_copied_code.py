@@ -16,7 +16,7 @@ from pilothouse.app.panel import Panel
 Seen = dict[str, tuple[Panel, str]]
 MODEL_PAGE = (
     "flights-roc_auc-trend", "flights-log_loss-trend", "flights-calibration", "flights-drift-map", "flights-distribution",
-    "flights-drift", "flights-traffic", "flights-latency", "flights-coverage", "flights-segments",
+    "flights-impact", "flights-traffic", "flights-latency", "flights-coverage",
 )  # fmt: skip
 
 
@@ -84,21 +84,15 @@ def shape(panel: Panel, found: Any) -> None:
     same([(b.label, b.reference, b.current) for b in found.bins], [(r[0], r[3], r[4]) for r in panel.rows.rows])
 
 
-def features(panel: Panel, answer: Any) -> None:
-    at = panel.rows.columns.index("psi")
-    same([(f.name, f.psi) for f in answer.result.features], [(r[0], r[at]) for r in panel.rows.rows])
-    assert answer.panels[0].answer == panel.answer
-
-
-def segments(panel: Panel, found: Any) -> None:
-    names = panel.rows.columns[4:]
-    got = [(s.value, s.rows, s.labelled, s.coverage, *(s.metrics[n].value for n in names)) for s in found.segments]
-    same(got, panel.rows.rows)
+def impact(panel: Panel, found: Any) -> None:
+    *of_features, rest = panel.rows.rows
+    same([(f.name, f.effect.value) for f in found.features], [row[:2] for row in of_features])
+    assert rest[1] == pytest.approx(found.remainder.value)
 
 
 CHECKS: dict[str, Callable[[Panel, Any], None]] = {
-    "flights-drift-map": drift_map, "flights-distribution": shape, "flights-drift": features,
-    "flights-traffic": traffic, "flights-latency": traffic, "flights-segments": segments,
+    "flights-drift-map": drift_map, "flights-distribution": shape, "flights-impact": impact,
+    "flights-traffic": traffic, "flights-latency": traffic,
 }  # fmt: skip
 
 
@@ -116,6 +110,15 @@ def test_the_model_page_s_code_gives_its_rows(seen: Seen, asked: str) -> None:
     shown_code = {code.value for code in app.code}
     assert {script for _, script in seen.values()} <= shown_code
     check_all(seen)
+
+
+@pytest.mark.parametrize("page", ["drift", "performance", "segments", "quality"])
+def test_the_code_of_the_other_pages_runs(seen: Seen, page: str) -> None:
+    app = open_page(page, range="14d")
+    assert not app.exception
+    assert len(seen) > 1
+    for panel, script in seen.values():
+        assert not panel.code or run(script) is not None
 
 
 def test_versions_apart_by_day_are_asked_for_apart(seen: Seen) -> None:
