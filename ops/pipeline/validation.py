@@ -67,7 +67,7 @@ def check(context: Context, signature: Signature, sha256: str) -> Checked:
     if schema.version == INFERRED:
         return Checked(broken=broken)
     _stop_for_rules(context, schema, broken)
-    tested = _tested(context, signature, sha256)
+    tested = _tested(context, signature, sha256, must=schema.terms.tests_stop)
     failed = [test for test in tested.tests if test.status in FAILED]
     if failed and schema.terms.tests_stop:
         raise CannotRetrain(
@@ -101,8 +101,11 @@ def _stop_for_rules(context: Context, schema: AgreedSchema, broken: tuple[tuple[
         )
 
 
-def _tested(context: Context, signature: Signature, sha256: str) -> Tested:
-    """Evidently's drift tests, in a process of their own. Where they cannot be run the log says so: they are advice."""
+def _tested(context: Context, signature: Signature, sha256: str, *, must: bool) -> Tested:
+    """Evidently's drift tests, in a process of their own.
+
+    Where they cannot be run the log says so, and a retraining that they may stop (`must`) ends with StepFailed.
+    """
     model = context.model
     task = TestTask(
         snapshot_sha256=sha256,
@@ -113,6 +116,8 @@ def _tested(context: Context, signature: Signature, sha256: str) -> Tested:
         found = context.heavy("test", task, Tested)
     except StepFailed as error:
         context.say(f"Evidently's tests could not be run: {error}")
+        if must:
+            raise
         return Tested(rows=0, tests=())
     failed = sum(test.status in FAILED for test in found.tests)
     context.say(f"Evidently's tests over {found.rows:,} rows: {failed} of {len(found.tests)} failed")
