@@ -17,7 +17,7 @@ def section(face: ModelFace) -> None:
     """What is to be expected of answers whose labels have not come, and how good that was before."""
     chosen = session.range_text()
     with st.spinner("Reading the scores of half a year …", show_time=True):
-        found = widgets.attempt(lambda: (asked.estimate(face.name, chosen), asked.scoreboard(face.name, chosen)))
+        found = widgets.attempt(lambda: asked.estimate(face.name, chosen))
     if found is None:
         return
     told, board = found

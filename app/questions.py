@@ -29,7 +29,7 @@ from pilothouse.data.history.results import (
     TrendPoint,
 )
 from pilothouse.data.measures.compare import Comparison
-from pilothouse.data.measures.health import HEALTH_RULES
+from pilothouse.data.measures.health import HealthRules
 from pilothouse.data.windows import Window
 from pilothouse.ops.objectives import Standing
 from pilothouse.ops.releases.proof import Proof
@@ -39,7 +39,6 @@ from pilothouse.ops.reports.job import ReportJob
 Point = TypeVar("Point", TrendPoint, DriftPoint)
 
 TTL_S = 5
-_STRETCH = HEALTH_RULES.recent
 _LONGEST = {"hour": timedelta(days=14), "day": timedelta(days=366), "week": timedelta.max}
 _ENOUGH_BUCKETS = 3
 _CONTEXT = {"hour": timedelta(days=4), "day": timedelta(weeks=8), "week": timedelta(weeks=32)}
@@ -105,17 +104,17 @@ def trend(model: str, range_text: str, every: str, by_version: bool = False) -> 
 
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)
 def stretches(model: str, range_text: str) -> tuple[TrendPoint, ...]:
-    """The spans that health judges by: four weeks up to the end of each week in view, oldest first."""
+    """The spans that health judges by, four weeks unless a plan says otherwise, up to the end of each week in view."""
     face = session.house()[model]
     weeks = trend(model, range_text, "week")
     if not weeks:
         return ()
-    within = Window(weeks[0].window.start, weeks[-1].window.end)
+    within, length = Window(weeks[0].window.start, weeks[-1].window.end), HealthRules.by(face.watch).recent
     found = [
         point
-        for back in range(_STRETCH // STEPS["week"])
-        if (end := within.end - back * STEPS["week"]) - within.start >= _STRETCH
-        for point in face.history.performance_trend(Window(within.start, end), _STRETCH)
+        for back in range(length // STEPS["week"])
+        if (end := within.end - back * STEPS["week"]) - within.start >= length
+        for point in face.history.performance_trend(Window(within.start, end), length)
         if point.window.start >= within.start
     ]
     return tuple(sorted(found, key=lambda point: point.window.end))

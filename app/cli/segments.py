@@ -154,6 +154,8 @@ def fairness(
             for key, d in found.disparities.items()
         ],
     )
+    if found.four_fifths is not None:
+        print(f"Four-fifths rule: {found.four_fifths.reason}")
 
 
 def _print_groups(found: Fairness) -> None:

@@ -72,6 +72,11 @@ def answer(found: Fairness) -> str:
 
 
 def note(found: Fairness) -> str:
+    rule = f"Four-fifths rule: {found.four_fifths.reason} " if found.four_fifths else ""
+    return rule + _rows_note(found)
+
+
+def _rows_note(found: Fairness) -> str:
     if not found.left_out:
         return "Selected is of all answered rows; the other rates are of labelled ones."
     named = ", ".join(f"{name} ({rows:,})" for name, rows in found.left_out[:_SHOWN])

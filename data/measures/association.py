@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from pilothouse.data.measures.outcomes import Floats, Ints
 
 
 def strengths(frame: pl.DataFrame) -> Floats:

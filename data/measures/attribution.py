@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pilothouse.data.history.results import Metric
+from pilothouse.data.measures.outcomes import Floats
 from pilothouse.data.windows import Window
-
-Floats = npt.NDArray[np.float64]
 
 FALSE_SHARE = 0.05
 """Of the features that are said to have changed, the share that may be said so wrongly."""

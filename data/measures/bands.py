@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.outcomes import Ints, Sums
 
 Z = 1.959963984540054
@@ -68,3 +69,28 @@ def auc_band(auc: float, variance: float, z: float = Z, *, rarer: int | None = N
         return wilson(round(auc * rarer), rarer, z)
     half = z * math.sqrt(variance)
     return max(0.0, auc - half), min(1.0, auc + half)
+
+
+def share_metric(hits: int, n: int, reason: str) -> Metric:
+    """A share with its Wilson band; absent for the `reason` where there is nothing to share."""
+    if n == 0:
+        return Metric(value=None, reason=reason)
+    low, high = wilson(hits, n)
+    return Metric(value=hits / n, low=low, high=high)
+
+
+def mean_metric(
+    sums: Sums, reason: str = "no labelled rows", *, lowest: float = -math.inf, highest: float = math.inf
+) -> Metric:
+    """A mean with its band, cut as `normal` cuts it; absent for the `reason` where there are no values."""
+    if sums.n == 0:
+        return Metric(value=None, reason=reason)
+    low, high = normal(sums, lowest=lowest, highest=highest)
+    return Metric(value=sums.total / sums.n, low=low, high=high)
+
+
+def standard_error(metric: Metric) -> float | None:
+    """Of a value with a 95 % band by the normal law; None without a band, or where the band is a point."""
+    if metric.low is None or metric.high is None or metric.high <= metric.low:
+        return None
+    return (metric.high - metric.low) / (2 * Z)

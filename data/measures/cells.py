@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import wilson
+from pilothouse.data.measures.bands import share_metric
 from pilothouse.data.measures.bootstrap import bootstrap_band
 from pilothouse.data.measures.outcomes import Floats, Ints
 
@@ -26,11 +26,11 @@ def shares(cells: Ints) -> dict[str, Metric]:
     """
     tn, fp, fn, tp = (int(n) for n in cells)
     return {
-        "accuracy": _share(tp + tn, tp + tn + fp + fn, "no labels yet"),
-        "precision": _share(tp, tp + fp, _NONE_FLAGGED),
-        "recall": _share(tp, tp + fn, _NO_POSITIVES),
-        "specificity": _share(tn, tn + fp, _NO_NEGATIVES),
-        "flagged": _share(tp + fp, tp + tn + fp + fn, "no labels yet"),
+        "accuracy": share_metric(tp + tn, tp + tn + fp + fn, "no labels yet"),
+        "precision": share_metric(tp, tp + fp, _NONE_FLAGGED),
+        "recall": share_metric(tp, tp + fn, _NO_POSITIVES),
+        "specificity": share_metric(tn, tn + fp, _NO_NEGATIVES),
+        "flagged": share_metric(tp + fp, tp + tn + fp + fn, "no labels yet"),
     }
 
 
@@ -74,13 +74,6 @@ def _apart(cells: Ints) -> tuple[Floats, ...]:
 def _over(part: Floats, whole: Floats) -> Floats:
     shares: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
     return shares
-
-
-def _share(hits: int, of: int, reason: str) -> Metric:
-    if of == 0:
-        return Metric(value=None, reason=reason)
-    low, high = wilson(hits, of)
-    return Metric(value=hits / of, low=low, high=high)
 
 
 def _mixed(cells: Ints, measure: Callable[[Ints], Floats], reason: str) -> Metric:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import Z, auc_with_variance, normal, wilson
+from pilothouse.data.measures.bands import Z, auc_with_variance, mean_metric, wilson
 from pilothouse.data.measures.outcomes import Floats, Ints, Sums
 
 TOP = (2, 3, 5)
@@ -67,8 +67,8 @@ def measure_chances(chances: Chances) -> dict[str, Metric]:
         reason = _NO_SCORES if chances.labelled else _NO_LABELS
         return {name: Metric(value=None, reason=reason) for name in names}
     return {
-        "log_loss": _mean(chances.log_loss, highest=None),
-        "brier": _mean(chances.brier, highest=2.0),
+        "log_loss": mean_metric(chances.log_loss, lowest=0.0),
+        "brier": mean_metric(chances.brier, lowest=0.0, highest=2.0),
         **{f"top_{k}": _within(chances, k) for k in tops(chances.classes)},
         **one_against_rest(chances),
         "ece": ece(chances),
@@ -109,11 +109,6 @@ def ece(chances: Chances) -> Metric:
 
 
 _AUCS = ("macro_roc_auc", "weighted_roc_auc")
-
-
-def _mean(sums: Sums, *, highest: float | None) -> Metric:
-    low, high = normal(sums)
-    return Metric(value=sums.total / sums.n, low=max(0.0, low), high=high if highest is None else min(highest, high))
 
 
 def _within(chances: Chances, k: int) -> Metric:

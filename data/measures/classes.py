@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import wilson
+from pilothouse.data.measures.bands import share_metric, wilson
 from pilothouse.data.measures.bootstrap import bootstrap_band
 from pilothouse.data.measures.outcomes import Floats, Ints
 from pilothouse.data.measures.report import ClassRow, Crossing
@@ -43,8 +43,8 @@ def class_rows(counts: Ints, names: Sequence[str]) -> tuple[ClassRow, ...]:
             name=name,
             support=int(came[place]),
             predicted=int(said[place]),
-            precision=_share(int(hits[place]), int(said[place]), f"{name} was never predicted"),
-            recall=_share(int(hits[place]), int(came[place]), f"no label is {name}"),
+            precision=share_metric(int(hits[place]), int(said[place]), f"{name} was never predicted"),
+            recall=share_metric(int(hits[place]), int(came[place]), f"no label is {name}"),
             f1=_f1_of(int(hits[place]), int(said[place]), int(came[place]), name),
         )
         for place, name in enumerate(names)
@@ -66,13 +66,6 @@ def _mixed(counts: Ints, measure: Callable[[Ints], Floats], times: int) -> Metri
     return Metric(
         value=value, low=None if low is None else min(low, value), high=None if high is None else max(high, value)
     )
-
-
-def _share(hits: int, of: int, reason: str) -> Metric:
-    if of == 0:
-        return Metric(value=None, reason=reason)
-    low, high = wilson(hits, of)
-    return Metric(value=hits / of, low=low, high=high)
 
 
 def _f1_of(hits: int, said: int, came: int, name: str) -> Metric:

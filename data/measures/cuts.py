@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints
 from pilothouse.data.rollups.bins import CategoryBins, numbers, texts
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 TENTHS = 10
 

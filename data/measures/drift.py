@@ -39,7 +39,7 @@ def psi(reference: Counts, current: Counts) -> float:
     >>> psi(np.array([50, 50]), np.array([50, 50]))
     0.0
     """
-    expected, actual = _shares(reference, "the reference"), _shares(current, "the window")
+    expected, actual = shares(reference, "the reference"), shares(current, "the window")
     either = (expected > 0) | (actual > 0)
     expected = np.where(expected > 0, expected, EMPTY_SHARE)[either]
     actual = np.where(actual > 0, actual, EMPTY_SHARE)[either]
@@ -51,7 +51,7 @@ def ks_distance(reference: Counts, current: Counts) -> float:
 
     reference, current : int64, shape (bins,), missing left out. Exact where a bin is a value. Raises EmptyWindow.
     """
-    gaps = np.cumsum(_shares(reference, "the reference")) - np.cumsum(_shares(current, "the window"))
+    gaps = np.cumsum(shares(reference, "the reference")) - np.cumsum(shares(current, "the window"))
     return float(np.abs(gaps).max())
 
 
@@ -78,7 +78,7 @@ def wasserstein(
     """
     if unit <= 0:
         return None
-    mass = np.concatenate([_shares(current, "the window"), -_shares(reference, "the reference")])
+    mass = np.concatenate([shares(current, "the window"), -shares(reference, "the reference")])
     counts = np.concatenate([current, reference])
     means = np.concatenate([current_sums, reference_sums])[counts != 0] / counts[counts != 0]
     order = np.argsort(means)
@@ -91,7 +91,7 @@ def jensen_shannon(reference: Counts, current: Counts) -> float:
 
     Source: Endres and Schindelin (2003); SciPy's `jensenshannon` with its default base.
     """
-    p, q = _shares(reference, "the reference"), _shares(current, "the window")
+    p, q = shares(reference, "the reference"), shares(current, "the window")
     middle = (p + q) / 2
     return math.sqrt(max(0.0, (_divergence(p, middle) + _divergence(q, middle)) / 2))
 
@@ -115,12 +115,13 @@ def rows_needed(groups: int) -> int:
     return max(LEAST_ROWS, ROWS_PER_BIN * (groups - 1))
 
 
-def _shares(counts: Counts, what: str) -> Floats:
+def shares(counts: Counts, what: str) -> Floats:
+    """`counts` over their sum. Raises EmptyWindow, which calls them `what`, where that is 0."""
     total = counts.sum()
     if total <= 0:
         raise EmptyWindow(what)
-    shares: Floats = counts / total
-    return shares
+    found: Floats = counts / total
+    return found
 
 
 def _divergence(p: Floats, middle: Floats) -> float:

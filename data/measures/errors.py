@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import Z, normal
+from pilothouse.data.measures.bands import Z, mean_metric
 from pilothouse.data.measures.bootstrap import TIMES, bootstrap_band, percentile_band
 from pilothouse.data.measures.outcomes import Floats, Ints, Sums
 from pilothouse.data.measures.report import ErrorBar
@@ -45,7 +45,7 @@ def measure_counted(outcomes: Errors, sized: Sized, times: int = TIMES) -> dict[
     if outcomes.error.n == 0:
         return found | dict.fromkeys((*_OF_SIZES, *_OF_ROWS), found["mae"])
     sizes = {name: _sized(sized, measure, times) for name, measure in _OF_SIZES.items()}
-    found |= {"mae": _above_zero(outcomes.absolute), "rmse": _with(found["rmse"], _root_band(sized))}
+    found |= {"mae": mean_metric(outcomes.absolute, lowest=0.0), "rmse": _with(found["rmse"], _root_band(sized))}
     return found | sizes | dict.fromkeys(_OF_ROWS, Metric(value=None, reason=_FROM_ROWS))
 
 
@@ -62,14 +62,14 @@ def measure_rows(said: Floats, came: Floats, labelled: int, times: int = TIMES) 
 
 def _measured_rows(said: Floats, came: Floats, labelled: int, times: int) -> dict[str, Metric]:
     errors = said - came
-    outcomes = Errors(error=_sums(errors), absolute=_sums(np.abs(errors)), target=_sums(came), labelled=labelled)
+    outcomes = Errors(error=Sums.of(errors), absolute=Sums.of(np.abs(errors)), target=Sums.of(came), labelled=labelled)
     sized = Sized.of(errors)
     found = measure_errors(outcomes)
     if len(errors) == 0:
         return found | dict.fromkeys((*_OF_SIZES, *_OF_ROWS), found["mae"])
     squares = _resampled_means(np.stack([errors**2, came**2, came]), times)
     found |= {
-        "mae": _above_zero(outcomes.absolute),
+        "mae": mean_metric(outcomes.absolute, lowest=0.0),
         "rmse": _with(found["rmse"], _root_band(sized)),
         "r2": _with(found["r2"], _r2_band(squares)),
     }
@@ -102,15 +102,6 @@ def _r2_band(means: Floats) -> tuple[float, float] | None:
     """means : of squared errors, squared labels and labels, by sample: float64, shape (3, samples)."""
     spread = means[1] - means[2] ** 2
     return percentile_band(1 - np.divide(means[0], spread, out=np.full(len(spread), np.nan), where=spread > 0))
-
-
-def _sums(values: Floats) -> Sums:
-    return Sums(n=len(values), total=float(values.sum()), squares=float((values**2).sum()))
-
-
-def _above_zero(sums: Sums) -> Metric:
-    low, high = normal(sums, lowest=0.0)
-    return Metric(value=sums.total / sums.n, low=low, high=high)
 
 
 def _with(metric: Metric, band: tuple[float, float] | None) -> Metric:
@@ -168,7 +159,7 @@ def _mape(errors: Floats, came: Floats) -> Metric:
     if not kept.any():
         return Metric(value=None, reason="every label is 0, and an error cannot be a share of 0")
     left = int((~kept).sum())
-    found = _above_zero(_sums(np.abs(errors[kept]) / np.abs(came[kept])))
+    found = mean_metric(Sums.of(np.abs(errors[kept]) / np.abs(came[kept])), lowest=0.0)
     if not left:
         return found
     return Metric(value=found.value, low=found.low, high=found.high, reason=f"{left:,} rows with a label of 0 left out")
@@ -177,7 +168,7 @@ def _mape(errors: Floats, came: Floats) -> Metric:
 def _smape(errors: Floats, said: Floats, came: Floats) -> Metric:
     whole = np.abs(said) + np.abs(came)
     shares = np.divide(2 * np.abs(errors), whole, out=np.zeros(len(errors)), where=whole > 0)
-    return _above_zero(_sums(shares))
+    return mean_metric(Sums.of(shares), lowest=0.0)
 
 
 def _resampled_means(values: Floats, times: int) -> Floats:

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
-import numpy.typing as npt
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import normal, wilson
-from pilothouse.data.measures.outcomes import Sums
+from pilothouse.data.measures.bands import wilson
+from pilothouse.data.measures.gaps import mean
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints
 from pilothouse.data.windows import Window
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 Counts = tuple[Ints, Ints]
 """Hits and rows by group."""
 
@@ -92,16 +89,22 @@ class Fairness:
     trend: tuple[FairnessPoint, ...] = ()
     reason: str = ""
 
+    @property
+    def four_fifths(self) -> FairnessVerdict | None:
+        """Whether the four-fifths rule is kept; None where groups are not compared by how many of them are selected."""
+        return judge_fairness(self.disparities) if _SELECTION_RATIO in self.disparities else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FairnessRule:
-    """What a gate asks of a model's fairness: each a bound on a disparity by name. The 0.8: EEOC (1978), four fifths."""
+    """What is asked of a model's fairness: each a bound on a disparity by name. The 0.8: EEOC (1978), four fifths."""
 
     most: Mapping[str, float] | None = None
     least: Mapping[str, float] | None = None
 
 
-FOUR_FIFTHS = FairnessRule(least={"demographic_parity_ratio": 0.8})
+_SELECTION_RATIO = "demographic_parity_ratio"
+FOUR_FIFTHS = FairnessRule(least={_SELECTION_RATIO: 0.8})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +231,7 @@ def _apart(shares: Floats, ratio: bool) -> Floats:
 
 def error_rates(groups: Ints, n: int, error: Floats) -> list[dict[str, Metric]]:
     """mean_error and mae of each group, in the target's unit. error : prediction - label, NaN without a label."""
-    return [{"mean_error": _mean(values), "mae": _mean(np.abs(values))} for values in _by_group(groups, n, error)]
+    return [{"mean_error": mean(values), "mae": mean(np.abs(values))} for values in _by_group(groups, n, error)]
 
 
 def error_disparities(groups: Ints, names: Sequence[str], error: Floats, draws: int = DRAWS) -> dict[str, Disparity]:
@@ -263,16 +266,8 @@ def _by_group(groups: Ints, n: int, error: Floats) -> list[Floats]:
     return [error[known & (groups == g)] for g in range(n)]
 
 
-def _mean(values: Floats) -> Metric:
-    if not len(values):
-        return Metric(value=None, reason="no labelled rows")
-    sums = Sums(n=len(values), total=float(values.sum()), squares=float((values**2).sum()))
-    low, high = normal(sums)
-    return Metric(value=sums.total / sums.n, low=low, high=high)
-
-
 def judge_fairness(found: Mapping[str, Disparity], rule: FairnessRule = FOUR_FIFTHS) -> FairnessVerdict:
-    """Whether every bound is kept, for a gate. A gap that chance alone would make is no breach."""
+    """Whether every bound is kept. A gap that chance alone would make is no breach."""
     bounds = [(name, bound, False) for name, bound in (rule.most or {}).items()]
     bounds += [(name, bound, True) for name, bound in (rule.least or {}).items()]
     for name, bound, least in bounds:

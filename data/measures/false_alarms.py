@@ -13,7 +13,6 @@ from pilothouse.data.measures.drift import EMPTY_SHARE, Counts, Floats, rows_nee
 from pilothouse.data.rollups.bins import CategoryBins
 from pilothouse.data.rollups.profile import FeatureProfile
 
-MEASURED = ("psi", "jensen_shannon", "ks", "missing")
 LEAST_DRAWS, MOST_DRAWS = 2_000, 20_000
 _BEYOND = 20
 """Draws that shall lie beyond a threshold, so that it rests on more than one."""

@@ -6,16 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import Z, normal
-from pilothouse.data.measures.outcomes import Sums
+from pilothouse.data.measures.bands import Z, mean_metric
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints, Sums
 from pilothouse.data.measures.two_samples import false_discovery
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 def benjamini_yekutieli(chances: Sequence[float]) -> list[float]:
@@ -93,11 +88,7 @@ def _quantile(freedom: float) -> float:
 
 def mean(values: Floats) -> Metric:
     """Mean of finite values with its band."""
-    if not len(values):
-        return Metric(value=None, reason="no labelled rows")
-    sums = Sums(n=len(values), total=float(values.sum()), squares=float((values**2).sum()))
-    low, high = normal(sums)
-    return Metric(value=sums.total / sums.n, low=low, high=high)
+    return mean_metric(Sums.of(values))
 
 
 def _of_mean(sums: Floats) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import Z
+from pilothouse.data.measures.bands import Z, standard_error
 from pilothouse.data.measures.drift import LEAST_ROWS
 from pilothouse.data.measures.feature_drift import measure_psi
 from pilothouse.data.measures.outcomes import Floats, Ints
@@ -237,9 +237,8 @@ def _variance(influence: Floats) -> float:
 
 
 def _variance_of(metric: Metric) -> float | None:
-    if metric.low is None or metric.high is None:
-        return None
-    return ((metric.high - metric.low) / (2 * Z)) ** 2
+    error = standard_error(metric)
+    return None if error is None else error**2
 
 
 def _metric(value: float, variance: float, kind: str = KIND) -> Metric:

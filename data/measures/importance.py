@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import Z
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints
 
 if TYPE_CHECKING:
     import polars as pl
 
     from pilothouse.data.windows import Window
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

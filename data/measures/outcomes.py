@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,11 @@ class Sums:
     n: int = 0
     total: float = 0.0
     squares: float = 0.0
+
+    @classmethod
+    def of(cls, values: Floats) -> Sums:
+        """values : float64, shape (n,), finite."""
+        return cls(n=len(values), total=float(values.sum()), squares=float((values**2).sum()))
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(n=self.n + other.n, total=self.total + other.total, squares=self.squares + other.squares)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import auc_band, auc_with_variance, normal, wilson
+from pilothouse.data.measures.bands import auc_band, auc_with_variance, mean_metric, share_metric
 from pilothouse.data.measures.outcomes import Outcomes, Sums
 
 METRICS = ("roc_auc", "log_loss", "brier", "positive_rate", "mean_score")
@@ -39,17 +39,11 @@ def roc_auc(outcomes: Outcomes) -> Metric:
 
 def positive_rate(outcomes: Outcomes) -> Metric:
     """Share of labelled rows that came out as the positive class, with its Wilson band."""
-    if outcomes.labelled == 0:
-        return Metric(value=None, reason=_nothing(outcomes))
-    low, high = wilson(outcomes.positive, outcomes.labelled)
-    return Metric(value=outcomes.positive / outcomes.labelled, low=low, high=high)
+    return share_metric(outcomes.positive, outcomes.labelled, _nothing(outcomes))
 
 
 def _mean(sums: Sums, outcomes: Outcomes, highest: float = 1.0) -> Metric:
-    if sums.n == 0:
-        return Metric(value=None, reason=_nothing(outcomes))
-    low, high = normal(sums, lowest=0.0, highest=highest)
-    return Metric(value=sums.total / sums.n, low=low, high=high)
+    return mean_metric(sums, _nothing(outcomes), lowest=0.0, highest=highest)
 
 
 def _nothing(outcomes: Outcomes) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import Z
+from pilothouse.data.measures.bands import standard_error
 from pilothouse.data.policies import WatchTerms
 
 DAYS_A_MONTH = 365.25 / 12
@@ -50,13 +50,6 @@ class Expected:
     error: float
     rows: int
     high_is_good: bool = True
-
-
-def standard_error(metric: Metric) -> float | None:
-    """Of a value with a 95 % band by the normal law; None without a band, or where the band is a point."""
-    if metric.low is None or metric.high is None or metric.high <= metric.low:
-        return None
-    return (metric.high - metric.low) / (2 * Z)
 
 
 def alarms_per_month(margin: float, days: int, shared: float = 0.0) -> float:

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import Z, auc_band, auc_with_variance
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints
 from pilothouse.data.windows import Window
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 LABELLED_ROWS = 100
 """Labelled rows from which a segment's metric is said."""

@@ -12,11 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints
 
 Game = Callable[[Bools, Ints], Floats]
 """What the model says of mixed rows. First: bool, shape (rows, players), True where the row's own value stands; second:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import polars as pl
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.cuts import Bools, Condition, Cut, Floats, Ints, cut
+from pilothouse.data.measures.cuts import Condition, Cut, cut
 from pilothouse.data.measures.gaps import benjamini_yekutieli, chance_of, difference, mean, sums_of, welch
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints
 
 PAIRED_COLUMNS = 24
 """Of more columns than these, only those whose own segments stand out most are searched in pairs."""

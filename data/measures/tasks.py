@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import normal, wilson
+from pilothouse.data.measures.bands import mean_metric, wilson
 from pilothouse.data.measures.outcomes import Floats, Ints, Sums
 
 _NO_LABELS = "no labels yet"
@@ -64,10 +64,10 @@ def measure_errors(outcomes: Errors) -> dict[str, Metric]:
         reason = _NO_PREDICTION if outcomes.labelled else _NO_LABELS
         return {name: Metric(value=None, reason=reason) for name in ("mae", "rmse", "r2", "bias")}
     return {
-        "mae": _mean(outcomes.absolute),
+        "mae": mean_metric(outcomes.absolute),
         "rmse": Metric(value=float(np.sqrt(outcomes.error.squares / n))),
         "r2": _r2(outcomes),
-        "bias": _mean(outcomes.error),
+        "bias": mean_metric(outcomes.error),
     }
 
 
@@ -78,11 +78,6 @@ def _r2(outcomes: Errors) -> Metric:
     if spread <= 1e-12 * target.squares:
         return Metric(value=None, reason="all labels are equal; R2 compares with their spread")
     return Metric(value=1 - outcomes.error.squares / spread)
-
-
-def _mean(sums: Sums) -> Metric:
-    low, high = normal(sums)
-    return Metric(value=sums.total / sums.n, low=low, high=high)
 
 
 def _seen(counts: Ints) -> Ints:

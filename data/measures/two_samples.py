@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pilothouse.data.errors import EmptyWindow
-from pilothouse.data.measures.drift import Counts, Floats
+from pilothouse.data.measures.drift import Counts, Floats, shares
 
 LEAST_EXPECTED = 5.0
 """Rows that chance must lead one to expect in a bin before chi-squared speaks of it. Source: Cochran (1954)."""
@@ -55,12 +55,12 @@ def cramers_v(reference: Counts, current: Counts) -> float:
 
 def total_variation(reference: Counts, current: Counts) -> float:
     """Share of the rows that would have to change their bin, 0 to 1. Raises EmptyWindow. Source: Levin and Peres (2017)."""
-    return float(np.abs(_shares(reference, "the reference") - _shares(current, "the window")).sum() / 2)
+    return float(np.abs(shares(reference, "the reference") - shares(current, "the window")).sum() / 2)
 
 
 def hellinger(reference: Counts, current: Counts) -> float:
     """Hellinger distance, 0 to 1. Raises EmptyWindow. Source: Hellinger (1909), with the factor that ends it at 1."""
-    gaps = np.sqrt(_shares(reference, "the reference")) - np.sqrt(_shares(current, "the window"))
+    gaps = np.sqrt(shares(reference, "the reference")) - np.sqrt(shares(current, "the window"))
     return float(math.sqrt(min(1.0, float((gaps**2).sum()) / 2)))
 
 
@@ -147,11 +147,3 @@ def _expected(table: Floats | Counts) -> Floats:
     totals = table.sum()
     expected: Floats = table.sum(axis=1, keepdims=True) * (table.sum(axis=0, keepdims=True) / totals)
     return expected
-
-
-def _shares(counts: Counts, what: str) -> Floats:
-    total = counts.sum()
-    if total <= 0:
-        raise EmptyWindow(what)
-    shares: Floats = counts / total
-    return shares

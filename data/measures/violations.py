@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pilothouse.data.history.results import State
+from pilothouse.data.measures.outcomes import Ints
 from pilothouse.data.measures.quality import QualityPoint, RuleLine
 from pilothouse.data.measures.rules import TYPES, Demand, Rule, without_nan
 from pilothouse.data.windows import Window
@@ -24,7 +25,6 @@ LATELY = timedelta(days=1)
 AT, ID = "__at", "__id"
 """Time and id of each row, called so that no feature or context column has the same name."""
 _BUCKETS = {timedelta(hours=1): "1h", timedelta(days=1): "1d"}
-Ints = npt.NDArray[np.int64]
 
 
 def count_violations(rows: pl.DataFrame, rules: Sequence[Rule], every: timedelta, zone: ZoneInfo) -> pl.DataFrame:

@@ -10,9 +10,9 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
 from pilothouse.data.history.results import State
+from pilothouse.data.measures.outcomes import Floats
 from pilothouse.data.measures.quality import Volume, VolumeHour
 from pilothouse.data.windows import Window
 
@@ -24,7 +24,6 @@ Z = 4.5
 _HOUR, _WEEK = timedelta(hours=1), timedelta(weeks=1)
 _ENOUGH_ROWS = 20
 _LONGEST_SILENCE = timedelta(days=7)
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ import polars as pl
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import Z, auc_band, auc_with_variance
-from pilothouse.data.measures.cuts import Bools, Condition, Floats, Ints
+from pilothouse.data.measures.cuts import Condition
 from pilothouse.data.measures.gaps import difference
-from pilothouse.data.measures.outcomes import brier_scores, log_losses
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints, brier_scores, log_losses
 from pilothouse.data.signature import Signature, Task
 from pilothouse.data.windows import Window
 

@@ -43,16 +43,12 @@ def outcomes_of(scores: Floats, positive: npt.NDArray[np.bool_]) -> Outcomes:
     return Outcomes(
         positives=np.bincount(slots[came], minlength=SCORE_SLOTS),
         negatives=np.bincount(slots[~came], minlength=SCORE_SLOTS),
-        score=_sums(given),
-        log_loss=_sums(log_losses(given, came)),
-        brier=_sums(brier_scores(given, came)),
+        score=Sums.of(given),
+        log_loss=Sums.of(log_losses(given, came)),
+        brier=Sums.of(brier_scores(given, came)),
         labelled=len(scores),
         positive=int(positive.sum()),
     )
-
-
-def _sums(values: Floats) -> Sums:
-    return Sums(n=len(values), total=float(values.sum()), squares=float((values**2).sum()))
 
 
 def count_outcomes(

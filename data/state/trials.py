@@ -74,11 +74,6 @@ def running(conn: Connection, model: str) -> list[Trial]:
     return all_running(conn, model).get(model, [])
 
 
-def canary_of(conn: Connection, model: str) -> Trial | None:
-    """The canary of `model` that is in force."""
-    return next((trial for trial in running(conn, model) if trial.kind is TrialKind.CANARY), None)
-
-
 def all_running(conn: Connection, model: str | None = None) -> dict[str, list[Trial]]:
     """What runs of every model, or of one, by model; models without a trial are left out."""
     newest = select(func.max(_t.c.seq)).group_by(_t.c.model, _t.c.kind, _t.c.version)

@@ -158,6 +158,10 @@ class MeasureActs(DriftActs, PerformanceActs, QualityActs):
 
     def estimate(self, window: str | Window = "28d") -> Estimate:
         """Performance over `window` from answers alone, before its labels. See `ops.measuring.estimates.estimate`."""
+        return self.estimate_with_past(window)[0]
+
+    def estimate_with_past(self, window: str | Window = "28d") -> tuple[Estimate, Scoreboard]:
+        """The same, and the scoreboard of the half year that says whether to rely on it, from one reading of the scores."""
         handle = cast("ModelHandle", self)
         return estimate(handle, handle.window(window) if isinstance(window, str) else window)
 

@@ -38,19 +38,19 @@ _NO_WAY = (
 )
 
 
-def estimate(handle: ModelHandle, window: Window) -> Estimate:
-    """Performance over `window` from answers alone; and from the half year before it, whether that may be relied on."""
+def estimate(handle: ModelHandle, window: Window) -> tuple[Estimate, Scoreboard]:
+    """Performance over `window` from answers alone; and the half year up to its end, which says whether to rely on that."""
+    wide = Window(min(window.start, window.end - JUDGED_OVER), window.end)
     make = _MAKERS.get(handle.task)
     if make is None:
-        return _unsaid(handle, window, 0, 0, _NO_WAY.format(model=handle.name))
-    estimator, wide = make(handle), Window(min(window.start, window.end - JUDGED_OVER), window.end)
+        return _unsaid(handle, window, 0, 0, _NO_WAY.format(model=handle.name)), _no_board(handle, wide, EVERY)
+    estimator = make(handle)
     rows = estimator.rows(wide)
-    asked = _within(rows, window)
+    asked, past = _within(rows, window), _judged(handle, estimator, rows, wide, EVERY)
     reason = _too_few(estimator, asked)
     if reason:
-        return _unsaid(handle, window, asked.height, estimator.reference_rows, reason)
-    past = _judged(handle, estimator, rows, wide, EVERY)
-    return Estimate(
+        return _unsaid(handle, window, asked.height, estimator.reference_rows, reason), past
+    found = Estimate(
         model=handle.name,
         window=window,
         rows=asked.height,
@@ -60,18 +60,23 @@ def estimate(handle: ModelHandle, window: Window) -> Estimate:
         trusted=past.trusted,
         reason="" if past.trusted else past.reason,
     )
+    return found, past
 
 
 def scoreboard(handle: ModelHandle, window: Window, every: timedelta) -> Scoreboard:
     """Estimates of each bucket of `window` beside what came true, and what that says of the estimates."""
     make = _MAKERS.get(handle.task)
     if make is None:
-        reason = _NO_WAY.format(model=handle.name)
-        return Scoreboard(
-            model=handle.name, window=window, every=every, lines=(), tracks={}, standing=Standing.TOO_FEW, reason=reason
-        )
+        return _no_board(handle, window, every)
     estimator = make(handle)
     return _judged(handle, estimator, estimator.rows(window), window, every)
+
+
+def _no_board(handle: ModelHandle, window: Window, every: timedelta) -> Scoreboard:
+    reason = _NO_WAY.format(model=handle.name)
+    return Scoreboard(
+        model=handle.name, window=window, every=every, lines=(), tracks={}, standing=Standing.TOO_FEW, reason=reason
+    )
 
 
 def _unsaid(handle: ModelHandle, window: Window, rows: int, reference: int, reason: str) -> Estimate:

@@ -10,16 +10,8 @@ import numpy as np
 import polars as pl
 
 from pilothouse.data.errors import BadData, CannotExplain, MissingColumn, UnknownFeature
-from pilothouse.data.measures.shapley import (
-    Bools,
-    Floats,
-    Game,
-    Ints,
-    Shares,
-    exact_shapley,
-    marginal_contributions,
-    sampled_shapley,
-)
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints
+from pilothouse.data.measures.shapley import Game, Shares, exact_shapley, marginal_contributions, sampled_shapley
 from pilothouse.data.policies import ALTERED, ColumnClass
 from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.signature import Feature, Kind, Signature, Task, Value

@@ -16,9 +16,7 @@ from pilothouse.data.measures.fairness import (
     Disparity,
     Fairness,
     FairnessPoint,
-    Floats,
     Group,
-    Ints,
     binary_counts,
     class_counts,
     disparities,
@@ -26,6 +24,7 @@ from pilothouse.data.measures.fairness import (
     error_rates,
     rates,
 )
+from pilothouse.data.measures.outcomes import Floats, Ints
 from pilothouse.data.rollups.segments import Rest, SegmentColumn
 from pilothouse.data.signature import Task
 from pilothouse.data.windows import Window

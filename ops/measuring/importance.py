@@ -12,10 +12,7 @@ import polars as pl
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.association import strengths
 from pilothouse.data.measures.importance import (
-    Bools,
-    Floats,
     Importance,
-    Ints,
     Lean,
     auc_importance,
     auc_parts,
@@ -23,6 +20,7 @@ from pilothouse.data.measures.importance import (
     measure_importance,
     shuffles,
 )
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints
 from pilothouse.data.signature import Signature, Task
 from pilothouse.data.windows import Window
 from pilothouse.ops.governance.columns import allow_unmasking, unshown_features

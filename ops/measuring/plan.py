@@ -7,17 +7,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pilothouse.data.errors import BadPolicy
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import normal, wilson
+from pilothouse.data.measures.bands import mean_metric, share_metric, standard_error
 from pilothouse.data.measures.drift import rows_needed
-from pilothouse.data.measures.outcomes import Sums, log_losses
+from pilothouse.data.measures.outcomes import Floats, Sums, log_losses
 from pilothouse.data.measures.performance import roc_auc
 from pilothouse.data.measures.plan import Plan
-from pilothouse.data.measures.power import SPANS, Expected, Watch, choose_span, standard_error, terms_of, watch
+from pilothouse.data.measures.power import SPANS, Expected, Watch, choose_span, terms_of, watch
 from pilothouse.data.measures.telling import telling_columns
 from pilothouse.data.policies import UNSHOWN, WatchTerms
 from pilothouse.data.rollups.outcomes import outcomes_of
@@ -38,7 +37,6 @@ _METRIC = {Task.BINARY: "roc_auc", Task.MULTICLASS: "accuracy", Task.REGRESSION:
 _DRIFT_SPANS = (1, 7, 14, 28)
 _TRAFFIC = timedelta(days=28)
 _SEGMENTS = 3
-Floats = npt.NDArray[np.float64]
 
 
 def suggest(
@@ -128,11 +126,8 @@ def _metric(rows: pl.DataFrame, signature: Signature) -> Metric:
         return Metric(value=None, reason="the reference has no predictions")
     losses = _losses(answered, signature)
     if signature.task is Task.MULTICLASS:
-        right = int((losses == 0).sum())
-        low, high = wilson(right, len(losses))
-        return Metric(value=right / len(losses), low=low, high=high)
-    low, high = normal(Sums(n=len(losses), total=float(losses.sum()), squares=float((losses**2).sum())))
-    return Metric(value=float(losses.mean()), low=low, high=high)
+        return share_metric(int((losses == 0).sum()), len(losses), "")
+    return mean_metric(Sums.of(losses))
 
 
 def _losses(rows: pl.DataFrame, signature: Signature) -> Floats:

@@ -13,10 +13,9 @@ from pilothouse.data.history.results import Metric
 from pilothouse.data.limits import Limit
 from pilothouse.data.measures.drift import DECILES, psi, rows_needed
 from pilothouse.data.measures.exact import NumberSample
+from pilothouse.data.measures.outcomes import Floats, Ints
 from pilothouse.data.measures.segment_comparison import (
     ComparedSegment,
-    Floats,
-    Ints,
     SegmentComparison,
     compare_means,
     compare_ranking,

@@ -12,8 +12,8 @@ import polars as pl
 from pilothouse.data.errors import BadData
 from pilothouse.data.history.results import Metric
 from pilothouse.data.limits import Limit
-from pilothouse.data.measures.cuts import Bools, Floats, Ints
 from pilothouse.data.measures.gaps import difference
+from pilothouse.data.measures.outcomes import Bools, Floats, Ints
 from pilothouse.data.measures.slices import Slice, SliceRule, cut_columns, find_slices, half_of
 from pilothouse.data.measures.weak_segments import (
     LOSSES,

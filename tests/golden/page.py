@@ -12,8 +12,8 @@ from tests.golden.agreement import RESULTS
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "agreement.md"
 _HEAD = """# Agreement with other implementations
 
-Every measure is compared with an independent implementation on the same rows: real flights, and planted data. The table has
-the largest difference that was seen, and how much is allowed. Where the definition is the same, only rounding may
+Measures of which there is an independent implementation are compared with it on the same rows: real flights, and planted data. The
+tables have the largest difference that was seen, and how much is allowed. Where the definition is the same, only rounding may
 differ; where it is not, the note says why. `make golden` measures all of it anew and writes this page; the tests do so on
 every change.
 """

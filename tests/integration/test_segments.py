@@ -108,6 +108,7 @@ def test_groups_are_told_apart_by_what_comes_true(house: House) -> None:
     [
         (["weak-segments", MODEL], "purpose = study"),
         (["fairness", MODEL, "purpose"], "Equalized odds"),
+        (["fairness", MODEL, "purpose"], "Four-fifths rule: "),
         (["segments", MODEL, "--by", "purpose", "--by", "months"], "too few"),
     ],
 )

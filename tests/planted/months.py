@@ -12,14 +12,13 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import auc_band, auc_with_variance
+from pilothouse.data.measures.bands import auc_band, auc_with_variance, standard_error
 from pilothouse.data.measures.power import (
     DAYS_A_MONTH,
     Expected,
     Watch,
     choose_span,
     gap_and_allowance,
-    standard_error,
     terms_of,
 )
 from tests.planted.verdict import Verdict

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from pilothouse.data.history.results import Metric
+from pilothouse.data.measures.bands import standard_error
 from pilothouse.data.measures.power import (
     DAYS_A_MONTH,
     LEAST_MARGIN,
@@ -20,7 +21,6 @@ from pilothouse.data.measures.power import (
     choose_span,
     gap_and_allowance,
     margin_for,
-    standard_error,
     terms_of,
     watch,
 )
