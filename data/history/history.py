@@ -312,8 +312,13 @@ class History:
         return PredictionLog(self._workspace, self.model, self.signature, self.policy, settings=self._settings)
 
     @cached_property
+    def _seen(self) -> tuple[int, Opened]:
+        """Rows that wait to be sealed, and the tables. Counted first: one sealed in between is told twice, not missed."""
+        return self._log.unsealed_rows(), open_tables(self._workspace, self.model, self.signature, self.policy)
+
+    @property
     def _opened(self) -> Opened:
-        return open_tables(self._workspace, self.model, self.signature, self.policy)
+        return self._seen[1]
 
     @cached_property
     def _counter(self) -> Counter:
@@ -335,16 +340,8 @@ class History:
 
     @cached_property
     def _watermark(self) -> Watermark:
-        cursor, sealed, source = self._opened.cursor, self._opened.extent, self._opened.source
-        return Watermark(
-            data_to=sealed.newest,
-            sealed_rows=sealed.rows,
-            unsealed_rows=self._log.unsealed_rows(),
-            prediction_version=source.predictions.version,
-            label_version=source.labels.version,
-            folded_prediction_version=cursor.predictions,
-            folded_label_version=cursor.labels,
-        )
+        waiting, opened = self._seen
+        return opened.watermark(waiting)
 
     def _limit(self) -> Limit:
         return Limit(self._settings.query_limit_s)

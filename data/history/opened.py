@@ -12,6 +12,7 @@ from threading import Lock
 import polars as pl
 
 from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.history.results import Watermark
 from pilothouse.data.policies import LabelPolicy
 from pilothouse.data.rollups.source import Extent, Source, table_extent
 from pilothouse.data.rollups.store import Cursor, rollup_folder
@@ -52,6 +53,18 @@ class Opened:
     cursor: Cursor
     extent: Extent
     memory: Memory = field(default_factory=Memory)
+
+    def watermark(self, unsealed_rows: int) -> Watermark:
+        """How far these tables reach. unsealed_rows : counted before they were opened, see `History`."""
+        return Watermark(
+            data_to=self.extent.newest,
+            sealed_rows=self.extent.rows,
+            unsealed_rows=unsealed_rows,
+            prediction_version=self.source.predictions.version,
+            label_version=self.source.labels.version,
+            folded_prediction_version=self.cursor.predictions,
+            folded_label_version=self.cursor.labels,
+        )
 
 
 _opened: OrderedDict[Hashable, tuple[Hashable, Opened]] = OrderedDict()
