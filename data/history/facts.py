@@ -29,6 +29,7 @@ def gather_facts(
 ) -> Facts:  # fmt: skip
     """The facts of `judge`, from whole business days up to the data's end; with `version`, of its own rows alone.
 
+    Drift is that of all rows: what comes in is the same, whichever version answers, and a new one has answered few.
     Performance is judged on mature days alone: labels that come early are not like those that come late.
     kept : how the latency objective was kept lately.
     """
@@ -41,7 +42,7 @@ def gather_facts(
         recent=stretches[0] if stretches else None,
         past=tuple(stretches[_weeks(rules.recent) :]),
         reference=history.profile.performance,
-        drift=() if end is None else history.drift(Window(end - rules.drift_span, end), version).features,
+        drift=() if end is None else history.drift(Window(end - rules.drift_span, end)).features,
         coverage=coverage,
         usual_coverage=usual,
         last_prediction=history.watermark().data_to,

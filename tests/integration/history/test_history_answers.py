@@ -247,6 +247,15 @@ def test_health_waits_until_labels_are_due(book: Book) -> None:
     assert book.history().health(NOW).state is not State.NO_DATA
 
 
+def test_health_speaks_of_the_drift_of_all_rows_whoever_answered_them(book: Book) -> None:
+    keep(book, traffic(4_000, NOW - 2 * WEEK, NOW - DAY / 24))
+    keep(book, traffic(200, NOW - DAY / 24, NOW, seed=6, wind=3.0).with_columns(version=pl.lit(2)))
+    book.fold()
+    alone = book.history().drift(Window(NOW - 2 * WEEK, NOW), version=2).features
+    assert max(feature.psi or 0 for feature in alone) > 1
+    assert "drift" not in [reason.rule for reason in book.history().health(NOW, version=2).reasons]
+
+
 def test_a_model_gone_stale_is_critical_with_a_true_sentence(book: Book) -> None:
     keep(book, traffic(20_000, NOW - 16 * WEEK, NOW - 4 * WEEK, noise=0.3))
     keep(book, traffic(8_000, NOW - 4 * WEEK, NOW, seed=6, noise=3.0))
