@@ -15,14 +15,14 @@ _USUAL = ("2", "7d")
 @st.dialog("Drift thresholds", icon=":material/straighten:")
 def thresholds_dialog(face: ModelFace) -> None:
     widgets.paragraph(
-        f"From which values on a feature of {face.name} counts as drifted. Windows in which nothing is wrong are drawn "
-        "from the first eight weeks of the log, and each feature's threshold is set so that false alarms keep to the "
-        "budget. Where the log is too short, rows of the reference are drawn instead."
+        f"From which values on a feature of {face.name}, its score or its answers count as drifted. Windows in which "
+        "nothing is wrong are drawn from the first eight weeks of the log, and each threshold is set so that false "
+        "alarms keep to the budget. Where the log is too short, rows of the reference are drawn instead."
     )
     held = face.drift_thresholds
     usual = (f"{held.per_month:g}", f"{held.window.days}d") if held else _USUAL
     with st.form("thresholds", border=False):
-        budget = st.text_input("False alarms a month, over all features", usual[0], key="thresholds-budget")
+        budget = st.text_input("False alarms a month, over all of them", usual[0], key="thresholds-budget")
         window = st.text_input("Length of the windows looked at", usual[1], key="thresholds-window", help="Whole days.")
         widgets.quiet(
             "The audit trail keeps who set them. States change on every page; the figures stay what they are."

@@ -11,6 +11,7 @@ from pilothouse.app.panels import estimate as panels
 from pilothouse.app.panels.charts import View
 from pilothouse.data.measures.estimate import Estimate
 from pilothouse.data.measures.scoreboard import Scoreboard
+from pilothouse.data.windows import Window
 
 
 def section(face: ModelFace) -> None:
@@ -42,12 +43,8 @@ def place(face: ModelFace, told: Estimate, board: Scoreboard) -> None:
 
 
 def view(face: ModelFace, board: Scoreboard) -> View:
-    """The weeks of the scoreboard, with what happened in them."""
+    """The weeks of the scoreboard from the first with rows on, with what happened in them."""
     shown = questions.view(face, "week")
-    return View(
-        model=face.name,
-        within=board.window,
-        zone=shown.zone,
-        events=tuple(face.events(board.window)),
-        focus=shown.focus,
-    )
+    first = next((line.window.start for line in board.lines if line.rows), board.window.start)
+    within = Window(first, board.window.end)
+    return View(model=face.name, within=within, zone=shown.zone, events=tuple(face.events(within)), focus=shown.focus)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, overload
 
 from pilothouse.data.history.results import (
     Distribution,
@@ -29,6 +29,7 @@ from pilothouse.data.log.retention import RetentionReport
 from pilothouse.data.log.scrub import DamagedPart
 from pilothouse.data.measures.attribution import AttributionDrift
 from pilothouse.data.measures.compare import Comparison
+from pilothouse.data.measures.contributions import Contributions
 from pilothouse.data.measures.drift_thresholds import DriftThresholds
 from pilothouse.data.measures.estimate import Estimate
 from pilothouse.data.measures.explanation import Explanation
@@ -38,14 +39,14 @@ from pilothouse.data.measures.importance import Importance
 from pilothouse.data.measures.multivariate import Multivariate
 from pilothouse.data.measures.plan import Plan
 from pilothouse.data.measures.quality import Quality
-from pilothouse.data.measures.report import Lending, MetricReport, Thresholds
-from pilothouse.data.measures.scoreboard import Scoreboard
+from pilothouse.data.measures.report import Lending, MetricReport, OwnValue, Thresholds
+from pilothouse.data.measures.scoreboard import Ahead, Scoreboard
 from pilothouse.data.measures.segment_comparison import SegmentComparison
 from pilothouse.data.measures.weak_segments import WeakSegments
-from pilothouse.data.policies import Costs, GatePolicy, LabelPolicy, LogPolicy, WatchTerms
+from pilothouse.data.policies import Costs, GatePolicy, LabelPolicy, LogPolicy, OwnMetric, WatchTerms
 from pilothouse.data.rollups.recount import RecountReport
 from pilothouse.data.settings import Settings
-from pilothouse.data.signature import Signature, Task
+from pilothouse.data.signature import Signature, Task, Value
 from pilothouse.data.state.audit import AuditRow
 from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.state.deployments import Deployment
@@ -199,17 +200,23 @@ class ModelFace(Protocol):
     def schema(self) -> AgreedSchema: ...
     def edit_schema(self, *edits: str, reason: str) -> AgreedSchema: ...
     def schema_changes(self, window: Window) -> tuple[SchemaChange, ...]: ...
+    @overload
     def importance(self, window: Window | None) -> Importance: ...
+    @overload
+    def importance(self, window: Window | None, *, by: Literal["shap"]) -> Contributions: ...
     def attribution_drift(self, window: Window) -> AttributionDrift: ...
     def explain(
         self,
         *,
         id: str | None = None,
         key: Mapping[str, str | int | float] | None = None,
+        of_class: Value = None,
+        by: str = "ours",
         unmask: bool = False,
         reason: str = "",
     ) -> Explanation: ...
     def estimate_with_past(self, window: Window) -> tuple[Estimate, Scoreboard]: ...
+    def estimate_ahead(self, window: Window, every: str) -> Ahead: ...
     def impact(self, window: Window, metric: str | None = None) -> Impact: ...
     def proof(self, deployment_seq: int | None = None) -> Proof: ...
     @property
@@ -253,8 +260,17 @@ class ModelFace(Protocol):
     def costs(self) -> Costs | None: ...
     def set_costs(self, costs: Costs | None) -> Costs | None: ...
     def metrics(
-        self, window: Window, *, threshold: float | None = None, exact: bool = False, as_known: datetime | None = None
+        self,
+        window: Window,
+        *,
+        threshold: float | None = None,
+        exact: bool = False,
+        as_known: datetime | None = None,
+        own: bool = True,
     ) -> MetricReport: ...
+    @property
+    def own_metrics(self) -> tuple[OwnMetric, ...]: ...
+    def own_values(self, window: Window) -> tuple[OwnValue, ...]: ...
     def metric_trend(
         self, window: Window, every: timedelta, *, threshold: float | None = None
     ) -> tuple[TrendPoint, ...]: ...

@@ -13,7 +13,7 @@ from pilothouse.data.policies import UNSHOWN
 
 
 def section(face: ModelFace, names: list[str]) -> None:
-    widgets.section("Fairness", "Whether the groups of a column are selected alike, and judged right alike.")
+    widgets.section("Fairness", fairness.ASKED[face.task])
     hidden = [line.name for line in face.columns if line.told in UNSHOWN and line.role != "entity"]
     if hidden:
         widgets.quiet(

@@ -48,6 +48,36 @@ def number(value: float | None, decimals: int = 3) -> str:
     return f"{value:.{decimals}f}".replace("-", MINUS) if value is not None and _said(value) else NOTHING
 
 
+def figure(value: float | None) -> str:
+    """A value of any size: the larger, the fewer decimals.
+
+    >>> figure(0.7214), figure(169.157), figure(-12345.678), figure(1e300), figure(None)
+    ('0.721', '169.2', '−12,346', '1e+300', '–')
+    """
+    if value is None or not _said(value):
+        return NOTHING
+    size = abs(value)
+    form = ",.3f" if size < 10 else ",.1f" if size < 10_000 else ",.0f" if size < 1e12 else ".3g"
+    return f"{value:{form}}".replace("-", MINUS)
+
+
+def change(value: float | None) -> str:
+    """A difference of values of any size.
+
+    >>> change(37.08), change(-0.0479), change(249.6)
+    ('+37.1', '−0.048', '+249.6')
+    """
+    return f"{'+' if value is not None and value > 0 else ''}{figure(value)}"
+
+
+def edges(low: float | None, high: float | None) -> str:
+    """
+    >>> edges(92.435, 1096.112)
+    '92.4 to 1,096.1'
+    """
+    return f"{figure(low)} to {figure(high)}" if _said(low) and _said(high) else NOTHING
+
+
 def signed(value: float | None, decimals: int = 3) -> str:
     """
     >>> signed(0.0479), signed(-0.009)

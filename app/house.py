@@ -170,7 +170,8 @@ class Model(ModelHandle):
         found = self.history.performance(chosen, exact=exact)
         view = self._view(chosen, "week")
         points = self.history.performance_trend(chosen, STEPS[view.every])
-        panels = (performances.metric_trend(points, "roc_auc", view), performances.said_and_happened(points, view))
+        main = performances.main_of(points)
+        panels = (performances.metric_trend(points, main, view), *performances.beside(points, points, view, main))
         return self._answer(found, rows_of(found), panels, window)
 
     def score(self, source: Any, out: str | Path | None = None, **options: Any) -> ScoreReport:

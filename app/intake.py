@@ -23,7 +23,11 @@ LIMITS = (
     f"CSV, Parquet or Arrow, up to {MAX_BYTES // 1024**2} MB each, read in a process of its own. "
     "For larger files, for folders, Delta tables and databases: `pilothouse import NAME FILE`."
 )
-PARTS = "One of: " + ", ".join(part.value for part in Part) + "; feature.NAME, context.NAME, key.NAME to name it."
+PARTS = (
+    "One of: "
+    + ", ".join(part.value for part in Part)
+    + "; feature.NAME, context.NAME, key.NAME, probability.CLASS to name it."
+)
 MAPPINGS = ("mapping", "label_mapping")
 """The two tables of columns, by their names in what was found and in what is said."""
 _KEPT = "intake"

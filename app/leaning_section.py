@@ -6,28 +6,60 @@ import streamlit as st
 
 from pilothouse.app import questions_explain, render, session, widgets
 from pilothouse.app.faces import ModelFace
-from pilothouse.app.panels import leaning
+from pilothouse.app.panels import contributions, leaning
+from pilothouse.ops.measuring.by_shap import INSTALL, is_installed
 
 _RANGE, _REFERENCE = "This time range", "The reference"
+_WORSE, _SIZES = "How much worse without it", "Size of contributions (shap)"
 
 
 def importance(face: ModelFace) -> None:
     widgets.section(
         "What the model leans on",
-        "Each feature's values are dealt out anew among labelled rows: how much worse does the model get without them?",
+        "Each feature's values are dealt out anew among labelled rows: how much worse does the model get without them? "
+        "Or, by shap: how far does each feature move the answers?",
     )
     if not _can_be_asked(face):
         return
-    rows = st.segmented_control(
-        "Rows", (_RANGE, _REFERENCE), default=_RANGE, key="importance-rows", label_visibility="collapsed", required=True
-    )
-    scope = (face.name, session.range_text(), str(rows))
+    with st.container(horizontal=True):
+        rows = st.segmented_control(
+            "Rows", (_RANGE, _REFERENCE), default=_RANGE, key="importance-rows", label_visibility="collapsed",
+            required=True,
+        )  # fmt: skip
+        by = _choice()
+    scope = (face.name, session.range_text(), str(rows), by)
     if not _asked("importance", scope, "Measure it"):
         return
     on_reference = rows == _REFERENCE
+    if by == _SIZES:
+        sizes(face, on_reference)
+        return
     found = widgets.attempt(lambda: questions_explain.importance(face.name, session.range_text(), on_reference))
     if found is not None:
         render.show(leaning.importance_panel(found), extra=leaning.groups_table(found) if found.groups else None)
+
+
+def _choice() -> str:
+    """By what importance is measured; where the library shap is not installed, how to have it."""
+    if not is_installed():
+        widgets.quiet(f"The size of contributions needs the library shap: `{INSTALL}`.")
+        return _WORSE
+    chosen = st.segmented_control(
+        "By", (_WORSE, _SIZES), default=_WORSE, key="importance-by", label_visibility="collapsed", required=True
+    )
+    return str(chosen)
+
+
+def sizes(face: ModelFace, on_reference: bool) -> None:
+    """Mean size of contributions, and each of them."""
+    found = widgets.attempt(lambda: questions_explain.contributions(face.name, session.range_text(), on_reference))
+    if found is None:
+        return
+    left, right = st.columns(2)
+    with left:
+        render.show(contributions.sizes(found))
+    with right:
+        render.show(contributions.dots(found))
 
 
 def drift(face: ModelFace) -> None:

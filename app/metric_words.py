@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pilothouse.app import formats
@@ -15,6 +16,8 @@ MAIN = {
     Task.REGRESSION: ("mae", "rmse", "r2", "median_ae", "bias"),
 }
 """The metrics that a page shows first, by task; the first of them in its sentence."""
+BESIDE = {"roc_auc": ("log_loss",), "accuracy": ("log_loss", "macro_f1"), "mae": ("rmse", "bias")}
+"""What stands beside the first one in the story of a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +84,43 @@ def title(name: str) -> str:
     return WORDS[name].title if name in WORDS else name.replace("_", " ")
 
 
+def in_sentence(name: str) -> str:
+    """
+    >>> in_sentence("mae"), in_sentence("roc_auc")
+    ('mean absolute error', 'ROC AUC')
+    """
+    named = title(name)
+    return named if named[:2].isupper() else f"{named[0].lower()}{named[1:]}"
+
+
 def says(name: str) -> str:
     return WORDS[name].says if name in WORDS else ""
 
 
 def value(name: str, of: float | None) -> str:
     """
-    >>> value("recall", 0.136), value("mae", 12345.678)
-    ('13.6%', '12,346')
+    >>> value("recall", 0.136), value("mae", 12345.678), value("mae", 1e300)
+    ('13.6%', '12,346', '1e+300')
     """
-    if name in WORDS and WORDS[name].share:
-        return formats.share(of)
-    return formats.count(of) if of is not None and abs(of) >= 10_000 else formats.number(of)
+    return formats.share(of) if is_share(name) else formats.figure(of)
+
+
+def change(name: str, of: float | None) -> str:
+    """A difference of two values.
+
+    >>> change("accuracy", -0.0567), change("mae", 37.08), change("roc_auc", 0.0479)
+    ('−5.7 pp', '+37.1', '+0.048')
+    """
+    return formats.points(of) if is_share(name) else formats.change(of)
+
+
+def is_share(name: str) -> bool:
+    return name in WORDS and WORDS[name].share
+
+
+def main_of(metrics: Mapping[str, object]) -> str:
+    """The metric that a model is judged by first, from all that were measured of it."""
+    return next((names[0] for names in MAIN.values() if names[0] in metrics), MAIN[Task.BINARY][0])
 
 
 def band(name: str, metric: Metric) -> str:

@@ -11,8 +11,8 @@ from pilothouse.app import session
 from pilothouse.app.panels.charts import STEPS
 from pilothouse.app.questions import TTL_S, context
 from pilothouse.data.history.results import TrendPoint
-from pilothouse.data.measures.report import Lending, MetricReport, Thresholds
-from pilothouse.data.policies import Costs
+from pilothouse.data.measures.report import Lending, MetricReport, OwnValue, Thresholds
+from pilothouse.data.policies import Costs, OwnMetric
 
 _KEPT_S = 60
 
@@ -21,8 +21,16 @@ _KEPT_S = 60
 def metrics(
     model: str, range_text: str, threshold: float | None = None, exact: bool = False, as_known: datetime | None = None
 ) -> MetricReport:
+    """All but the team's own metrics, which take longer: see `own_values`."""
     face = session.house()[model]
-    return face.metrics(session.window(face), threshold=threshold, exact=exact, as_known=as_known)
+    return face.metrics(session.window(face), threshold=threshold, exact=exact, as_known=as_known, own=False)
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=32, show_spinner=False)
+def own_values(model: str, range_text: str, kept: tuple[OwnMetric, ...]) -> tuple[OwnValue, ...]:
+    """kept : the model's own metrics, so that the answer of others is never shown."""
+    face = session.house()[model]
+    return face.own_values(session.window(face))
 
 
 @st.cache_data(ttl=_KEPT_S, max_entries=32, show_spinner=False)

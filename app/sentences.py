@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, tzinfo
 
 from pilothouse.app import formats
+from pilothouse.app import metric_words as words
 from pilothouse.data.history.results import Health, Performance, State, Watermark
 from pilothouse.data.policies import GatePolicy, LabelPolicy, Silence
 from pilothouse.data.state.processes import ProcessRow
@@ -26,14 +27,20 @@ def is_it_right(health: Health, performance: Performance) -> str:
         return (
             f"{opening} {_counted(grave, 'critical')}{' and ' if grave and watch else ''}{_counted(watch, 'to watch')}:"
         )
-    auc = performance.metrics.get("roc_auc")
-    if auc is not None and auc.value is not None:
-        labelled = formats.count(performance.labelled)
-        return f"{opening} Its ROC AUC is {formats.number(auc.value)} on {labelled} labelled rows of this range."
-    waiting = (
-        "Predictions arrive, labels do not yet." if performance.rows else "There are no predictions in this range."
-    )
-    return f"{opening} {waiting}"
+    return f"{opening} {_main_metric(performance)}"
+
+
+def _main_metric(performance: Performance) -> str:
+    name = words.main_of(performance.metrics)
+    main = performance.metrics.get(name)
+    if not performance.rows:
+        return "There are no predictions in this range."
+    if main is None or not performance.labelled:
+        return "Predictions arrive, labels do not yet."
+    title, labelled = words.in_sentence(name), formats.count(performance.labelled)
+    if main.value is None:
+        return f"Its {title} cannot be said for this range: {main.reason}."
+    return f"Its {title} is {words.value(name, main.value)} on {labelled} labelled rows of this range."
 
 
 def _counted(count: int, what: str) -> str:
@@ -64,6 +71,14 @@ def maturity(performance: Performance, policy: LabelPolicy) -> str:
         due
         if performance.mature or not performance.rows
         else f"The newest labels of this range are still arriving. {due}"
+    )
+
+
+def not_retrained(model: str) -> str:
+    """Why there is no retraining of a model that is not binary, and what to do instead."""
+    return (
+        "Only binary models are retrained and judged here so far. Train it where it was made, and register the new version: "
+        f"`pilothouse add-version {model}`."
     )
 
 

@@ -111,12 +111,26 @@ def visit(place: str, name: str) -> None:
     st.session_state["model"], st.session_state["go"] = name, place
 
 
+def explain(name: str, asked: str) -> None:
+    """Go to the explanation of one prediction, by its id. For callbacks."""
+    st.session_state["go-with"] = {"id": asked}
+    visit("explain", name)
+
+
+def asked_key() -> str | None:
+    """Once, the business key that the address asks about by `?key=`; None without one."""
+    key = st.query_params.get("key")
+    if key is not None:
+        del st.query_params["key"]
+    return key
+
+
 def follow() -> None:
     """Go where a callback asked to go."""
-    place = st.session_state.pop("go", None)
+    place, asked = st.session_state.pop("go", None), st.session_state.pop("go-with", {})
     if place:
-        # An empty mapping, not nothing: without one Streamlit clears the URL, and refuses to where widgets are bound to it.
-        st.switch_page(page(place), query_params={})
+        # A mapping, be it empty: without one Streamlit clears the URL, and refuses to where widgets are bound to it.
+        st.switch_page(page(place), query_params=asked)
 
 
 def show_hidden(face: ModelFace, reason: str) -> None:

@@ -81,9 +81,20 @@ def visit(label: str, place: str, model: str, *, icon: str, key: str = "", prima
 
 def visit_row(key: str, models: Sequence[str]) -> None:
     """A row of the fleet's table was chosen: go to that model's page."""
+    if (model := chosen_row(key, models)) is not None:
+        session.visit("model", model)
+
+
+def explain_row(key: str, ids: Sequence[str], model: str) -> None:
+    """A row of a table of predictions was chosen: go to its explanation."""
+    if (prediction := chosen_row(key, ids)) is not None:
+        session.explain(model, prediction)
+
+
+def chosen_row(key: str, named: Sequence[str]) -> str | None:
+    """What the chosen row of a table stands for; None while no row is chosen. For callbacks."""
     rows = (st.session_state.get(key) or {}).get("selection", {}).get("rows", [])
-    if rows and rows[0] < len(models):
-        session.visit("model", models[rows[0]])
+    return named[rows[0]] if rows and rows[0] < len(named) else None
 
 
 def step(default: str, allowed: Sequence[str]) -> str:
@@ -106,7 +117,7 @@ def fleet_columns(
         "Model": [line.model for line in lines],
         "State": [[markup.state_words(line.health.state)] for line in lines],
         "By week": [[v for v in line.trend if v is not None] for line in lines],
-        "ROC AUC": [formats.number(line.metric.value) for line in lines],
+        "Metric": [line.measured for line in lines],
         "Max PSI": [f"{formats.number(line.max_psi, 2)} {line.worst_feature}".strip() for line in lines],
         "Rows": [formats.count(line.rows) for line in lines],
         "p95": [formats.milliseconds(line.p95_latency_ms) for line in lines],
@@ -115,8 +126,8 @@ def fleet_columns(
     config = st.column_config
     drawn: dict[str, Any] = {
         "State": config.MultiselectColumn(options=words, color=["red", "orange", "green", "gray"], width="small"),
-        "By week": config.LineChartColumn("ROC AUC by week", width="medium"),
-        "ROC AUC": config.TextColumn(f"ROC AUC, {chosen}"),
+        "By week": config.LineChartColumn("Metric by week", width="medium"),
+        "Metric": config.TextColumn(f"Metric, {chosen}", help="The main one of the model's task."),
         "Max PSI": config.TextColumn(f"Max PSI, {chosen}", width="medium"),
         "Rows": config.TextColumn(f"Rows, {chosen}"),
     }

@@ -76,6 +76,7 @@ class WatchTerms:
 
     metric : one of the model's task. days : of the span, whole weeks. margin : standard errors of the difference.
     expected, error : the metric on the reference and its standard error. loss, budget : what the plan was made for.
+    together : by what factor the metric of a span is off further because rows of a day share something.
     """
 
     metric: str
@@ -86,6 +87,7 @@ class WatchTerms:
     loss: float
     budget: float
     high_is_good: bool = True
+    together: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,8 @@ class Settings:
     """How fast the worker looks over the tables' files for damage, in MB a second on average."""
     query_limit_s: float = 10.0
     """How long one question about the past may take."""
+    own_metric_limit_s: float = 30.0
+    """How long one metric of a team's own may take."""
     onnx: str = WHERE_EQUAL
     """What answers for a version: its ONNX form `where_equal` to the original, or `never` but the original."""
     check_share: float = 0.001

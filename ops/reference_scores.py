@@ -10,17 +10,21 @@ import numpy as np
 import polars as pl
 
 from pilothouse.data.errors import BadData
+from pilothouse.data.rollups.profile import PREDICTION, SCORE
 from pilothouse.data.signature import Signature
 from pilothouse.ops.references import with_model_classes
 from pilothouse.ops.runtimes.agree import figures
 from pilothouse.ops.scoring import SklearnScorer
 
 Score = Callable[[pl.DataFrame], pl.Series | None]
-"""From rows to the scores of the positive class; None where there are none."""
+"""From rows to what a model said of them: `score`, of the positive class, or `prediction`; None where nothing is known."""
 
 
 def scores(scorer: SklearnScorer, signature: Signature, rows: pl.DataFrame) -> pl.Series | None:
-    """The model's own scores of `rows`. Raises BadData when it cannot score them, or has no number for some."""
+    """The model's own scores of `rows`, called score; its predictions, called prediction, unless the task is binary.
+
+    Raises BadData when it cannot score them, or has no number for some.
+    """
     try:
         scored = scorer.score(rows.select(signature.names))
     except Exception as error:
@@ -31,7 +35,9 @@ def scores(scorer: SklearnScorer, signature: Signature, rows: pl.DataFrame) -> p
             f"The model has no number for {silent:,} of {rows.height:,} reference rows. Register one that fills in what "
             "is missing, or a reference without such rows."
         )
-    return None if scored.score is None else pl.Series("score", np.asarray(scored.score, dtype=np.float64))
+    if scored.score is None:
+        return pl.Series(PREDICTION, scored.prediction)
+    return pl.Series(SCORE, np.asarray(scored.score, dtype=np.float64))
 
 
 def scores_of(model: Any, threshold: float, signature: Signature) -> Score:
@@ -41,4 +47,4 @@ def scores_of(model: Any, threshold: float, signature: Signature) -> Score:
 
 def given_scores(column: str, rows: pl.DataFrame) -> pl.Series | None:
     """The scores that came with the rows."""
-    return rows[column].cast(pl.Float64) if column in rows.columns else None
+    return rows[column].cast(pl.Float64).alias(SCORE) if column in rows.columns else None

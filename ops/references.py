@@ -114,7 +114,7 @@ class ReferenceMaker:
     ) -> Profile:
         """The profile of the labelled rows of `reference`, or of all where none has a label, as the log would hold them.
 
-        score : the model's scores of the rows it is given, or None where it has none.
+        score : the model's scores or predictions of the rows it is given, called so, or None where it has none.
         """
         labelled = self._labelled(reference)
         kept = self._kept(labelled, score)
@@ -134,11 +134,11 @@ class ReferenceMaker:
         return labelled if labelled.height else reference
 
     def _kept(self, labelled: pl.DataFrame, score: Callable[[pl.DataFrame], pl.Series | None]) -> pl.DataFrame:
-        """What may be kept of the rows, and their scores."""
+        """What may be kept of the rows, and what the model says of them where they have no column called so."""
         rows = labelled.select(*self.signature.names, self.signature.target.name)
         scores = score(labelled)
         kept = Door.of(self.workspace, self.signature, self.terms.classes).frame(rows)
-        return kept if scores is None else kept.with_columns(scores.alias("score"))
+        return kept if scores is None or scores.name in kept.columns else kept.with_columns(scores)
 
     def _saved(self, profile: Profile, kept: pl.DataFrame) -> Profile:
         folder = self.workspace.reference(self.name, profile.profile_id)

@@ -16,15 +16,20 @@ from pilothouse.app import (
 )
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import explain as panels
-from pilothouse.data.measures.explanation import Explanation
+from pilothouse.data.measures.explanation import By, Explanation
 from pilothouse.data.policies import UNSHOWN
+from pilothouse.data.signature import Task, Value
+from pilothouse.ops.measuring.by_shap import is_installed
 
 _NEWEST = 10
+_BY = {By.OURS: "Of the answer", By.SHAP: "By shap, on the model's own scale"}
 
 
 def head(face: ModelFace) -> str:
     """The page's name and the box; gives the prediction that is asked about."""
     widgets.title("Explain", f"Why did {face.name} say this? Find one prediction by its id or its business key.")
+    if (key := session.asked_key()) is not None:
+        st.session_state["id"] = key
     asked = st.text_input(
         "Prediction", key="id", bind="query-params", placeholder='Its id, or a business key such as {"flight": "UA12"}'
     )
@@ -35,7 +40,9 @@ def head(face: ModelFace) -> str:
 
 def one(face: ModelFace, asked: str) -> None:
     unmask = session.hidden_shown_until(face.name) is not None
-    found = widgets.attempt(lambda: questions_explain.explanation(face.name, asked, unmask))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        by, of_class = _by(), _of_class(face)
+    found = widgets.attempt(lambda: questions_explain.explanation(face.name, asked, unmask, by, of_class))
     if found is None:
         return
     widgets.section("One prediction", panels.answer(found))
@@ -45,6 +52,27 @@ def one(face: ModelFace, asked: str) -> None:
     with right, st.container(border=True, height="stretch"):
         st.html(panels.facts(found, session.zone()))
     beside(found)
+
+
+def _by() -> By:
+    """Who finds the contributions; where the library shap is not installed there is nothing to choose."""
+    if not is_installed():
+        return By.OURS
+    chosen = st.segmented_control(
+        "By", [*By], default=By.OURS, key="explained-by", format_func=_BY.__getitem__, label_visibility="collapsed",
+        required=True,
+    )  # fmt: skip
+    return By(chosen or By.OURS)
+
+
+def _of_class(face: ModelFace) -> Value:
+    """The class whose chance is explained; None for the one that was answered."""
+    if face.task is not Task.MULTICLASS:
+        return None
+    return st.selectbox(
+        "Explain the chance of", [None, *face.signature.target.classes], key="explained-class", width=260,
+        format_func=lambda told: "the class that was answered" if told is None else str(told),
+    )  # fmt: skip
 
 
 def beside(found: Explanation) -> None:
@@ -75,9 +103,8 @@ def _cell(value: object) -> object:
 
 
 def _choose(ids: list[str]) -> None:
-    rows = (st.session_state.get("explain-newest") or {}).get("selection", {}).get("rows", [])
-    if rows:
-        st.session_state["id"] = ids[rows[0]]
+    if (chosen := widgets.chosen_row("explain-newest", ids)) is not None:
+        st.session_state["id"] = chosen
 
 
 def main() -> None:

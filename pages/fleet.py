@@ -7,6 +7,7 @@ import streamlit as st
 from pilothouse.app import markup, questions, ranges, sentences, session, tours, widgets
 from pilothouse.app.panels import fleet
 from pilothouse.app.panels import log as logs
+from pilothouse.data.signature import Task
 
 
 def tour() -> None:
@@ -48,7 +49,10 @@ def inbox_card(line: fleet.Line) -> None:
         st.html(fleet.reasons(line.health.reasons))
         with st.container(horizontal=True):
             widgets.visit("Why: look at the model", "model", line.model, icon=":material/monitoring:")
-            widgets.visit("Retrain", "retrain", line.model, icon=":material/model_training:")
+            if line.task is Task.BINARY:
+                widgets.visit("Retrain", "retrain", line.model, icon=":material/model_training:")
+            else:
+                widgets.visit("Segments", "segments", line.model, icon=":material/groups:")
             widgets.visit("Releases", "releases", line.model, icon=":material/rocket_launch:")
 
 

@@ -18,10 +18,13 @@ from pilothouse.app import (
     session,
     widgets,
 )
+from pilothouse.app import metric_words as words
+from pilothouse.app import questions_estimate as estimates
 from pilothouse.app.faces import ModelFace
+from pilothouse.app.panels import ahead, fleet, performance, tables, traffic
 from pilothouse.app.panels import drift as drifts
-from pilothouse.app.panels import fleet, performance, tables, traffic
 from pilothouse.data.history.results import Drift, Health
+from pilothouse.data.signature import Task
 
 
 def answer(face: ModelFace) -> None:
@@ -39,7 +42,10 @@ def ways_out(face: ModelFace, health: Health) -> None:
     here = face.champion is None or face.champion.artifact_sha256 is not None
     if health.state in fleet.NEEDS_A_PERSON and here:
         with st.container(horizontal=True):
-            st.page_link(session.page("retrain"), label="Retrain", icon=":material/model_training:")
+            if face.task is Task.BINARY:
+                st.page_link(session.page("retrain"), label="Retrain", icon=":material/model_training:")
+            else:
+                st.page_link(session.page("segments"), label="Segments", icon=":material/groups:")
             st.page_link(session.page("releases"), label="Releases", icon=":material/rocket_launch:")
         return
     widgets.quiet(sentences.how_to_send(face.name, session.house().service_url, here=here))
@@ -49,8 +55,8 @@ def numbers(face: ModelFace) -> None:
     chosen = session.range_text()
     now, before = questions.performance(face.name, chosen), questions.performance(face.name, chosen, previous=True)
     widgets.tiles(tables.model_tiles(now, before, questions.drift(face.name, chosen)))
-    words = sentences.maturity(now, face.label_policy)
-    widgets.quiet(f"{formats.span(now.window, session.zone())}. {words}")
+    due = sentences.maturity(now, face.label_policy)
+    widgets.quiet(f"{formats.span(now.window, session.zone())}. {due}")
 
 
 def over_time(face: ModelFace) -> str:
@@ -66,12 +72,15 @@ def over_time(face: ModelFace) -> str:
     together = questions.trend(face.name, chosen, every)
     view = questions.view(face, every)
     stretches = questions.stretches(face.name, chosen) if every == "week" and not apart else ()
-    render.show(performance.metric_trend(points, "roc_auc", view, stretches), brush=True)
-    left, right = st.columns(2)
-    with left:
-        render.show(performance.metric_trend(points, "log_loss", view), brush=True)
-    with right:
-        render.show(performance.said_and_happened(together, view), brush=True)
+    main = words.MAIN[face.task][0]
+    course = performance.metric_trend(points, main, view, stretches)
+    told = None if apart else widgets.attempt(lambda: estimates.ahead(face.name, chosen, every))
+    if told is not None:
+        course = ahead.with_estimates(course, told, main, view)
+    render.show(course, brush=True)
+    for column, panel in zip(st.columns(2), performance.beside(points, together, view, main), strict=True):
+        with column:
+            render.show(panel, brush=True)
     return every
 
 
@@ -116,11 +125,16 @@ def latest(face: ModelFace) -> None:
     if not found.rows:
         widgets.empty("No predictions in this range.")
         return
-    widgets.quiet(f"The newest {len(found.rows)} of {formats.count(found.total)} rows of this range.")
+    many = f"The newest {len(found.rows)} of {formats.count(found.total)} rows of this range."
+    widgets.quiet(f"{many} Choose one to see why the model said what it said.")
+    at = found.columns.index("prediction_id")
+    ids = [str(row[at]) for row in found.rows]
     st.dataframe(
         tables.row_columns(found, session.zone(), face.signature.shown()),
         hide_index=True,
         key="latest-rows",
+        on_select=lambda: widgets.explain_row("latest-rows", ids, face.name),
+        selection_mode="single-row",
         alt="The newest rows of the prediction log.",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 import streamlit as st
@@ -18,7 +19,7 @@ from pilothouse.data.signature import Task
 
 _VIEWS = {
     Task.BINARY: ("Curves", "Threshold and costs", "Score bands", "Estimated", "All metrics"),
-    Task.MULTICLASS: ("Classes", "All metrics"),
+    Task.MULTICLASS: ("Classes", "Estimated", "All metrics"),
     Task.REGRESSION: ("Errors", "Estimated", "All metrics"),
 }
 _AGES = 12
@@ -60,10 +61,19 @@ def controls(face: ModelFace, report: MetricReport) -> None:
         widgets.quiet(metrics.speaks_for(report))
 
 
+def with_own(face: ModelFace, report: MetricReport) -> MetricReport:
+    """The report with the team's own metrics, run in a process of their own."""
+    if not face.own_metrics:
+        return report
+    with st.spinner("Running the team's own metrics …", show_time=True):
+        return replace(report, own=questions.own_values(face.name, session.range_text(), face.own_metrics))
+
+
 def numbers(report: MetricReport) -> None:
     widgets.tiles(metrics.tiles(report))
     widgets.quiet(
-        f"{formats.span(report.window, session.zone())}. 95 % bands: how far chance alone may have moved a value."
+        f"{formats.span(report.window, session.zone())}. 95 % bands: how far chance alone may have moved a value. "
+        f"{metrics.bands_rest_on(report)}"
     )
 
 
@@ -173,6 +183,7 @@ def main() -> None:
         report = questions.metrics(face.name, session.range_text(), asked, bool(st.session_state.get("exact")))
     answer(face, report)
     controls(face, report)
+    report = with_own(face, report)
     numbers(report)
     over_time(face, report)
     behind(face, report, asked)

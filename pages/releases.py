@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pilothouse.app import formats, markup, packing, questions, ranges, render, session, trial_words, trials, widgets
+from pilothouse.app import (
+    formats,
+    markup,
+    packing,
+    questions,
+    ranges,
+    render,
+    sentences,
+    session,
+    trial_words,
+    trials,
+    widgets,
+)
 from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import performance, releases
 from pilothouse.app.panels import trials as panels
 from pilothouse.app.panels.charts import STEPS
+from pilothouse.data.signature import Task
 from pilothouse.data.state.catalog import VersionRow
+from pilothouse.data.windows import Window
 from pilothouse.ops.releases.proof import Proof
 
 _KEPT = "The reason is kept in the audit trail."
@@ -114,6 +128,10 @@ def challenger_card(face: ModelFace, version: VersionRow) -> None:
 
 def no_challenger(face: ModelFace) -> None:
     with st.container(border=True, height="stretch"):
+        if face.task is not Task.BINARY:
+            said = markup.prose(f"No challenger. {sentences.not_retrained(face.name)}")
+            st.html(markup.tag("p", said, kind="ph-empty"))
+            return
         words = "No challenger. Retraining makes one, and compares it with the champion on rows that neither has seen."
         st.html(markup.tag("p", words, kind="ph-empty"))
         widgets.visit("Retrain", "retrain", face.name, icon=":material/model_training:", key="no-challenger")
@@ -144,14 +162,22 @@ def since_switch(name: str) -> None:
     if window is None:
         widgets.empty("No rows since the switch yet. Both versions are compared here on the first that come.")
         return
+    if face.task is not Task.BINARY:
+        both_versions(face, window)
+        return
     left, right = st.columns([2, 3])
     with left, st.container(border=True, height="stretch"):
         compared = widgets.attempt(lambda: questions.compared(name, newest.previous or 0, newest.version, newest.seq))
         st.html(releases.live_comparison(compared, newest))
     with right:
-        view = questions.around(face, window)
-        points = face.history.performance_trend(view.within, STEPS[view.every], by_version=True)
-        render.show(performance.metric_trend(points, "roc_auc", view), key="since-switch")
+        both_versions(face, window)
+
+
+def both_versions(face: ModelFace, window: Window) -> None:
+    """The main metric around the switch, each version on its own rows."""
+    view = questions.around(face, window)
+    points = face.history.performance_trend(view.within, STEPS[view.every], by_version=True)
+    render.show(performance.metric_trend(points, performance.main_of(points), view), key="since-switch")
 
 
 def past(face: ModelFace) -> None:

@@ -11,6 +11,7 @@ from pilothouse.app.faces import ModelFace
 from pilothouse.app.panels import releases, runs
 from pilothouse.data.errors import PilothouseError, UnknownRun
 from pilothouse.data.history.results import State
+from pilothouse.data.signature import Task
 from pilothouse.data.state.runs import Run, RunState
 from pilothouse.ops.pipeline.gate import Verdict
 
@@ -166,6 +167,9 @@ def main() -> None:
     recent = face.runs(20)
     run = chosen_run(face, recent)
     answer(face, run, newest=run in recent[:1])
+    if face.task is not Task.BINARY:
+        widgets.empty(sentences.not_retrained(face.name))
+        return
     left, right = st.columns([2, 3])
     with left:
         start(face, run, any(one.active for one in recent))

@@ -60,7 +60,9 @@ def drift_thresholds(
     name: str,
     budget: Annotated[
         str | None,
-        typer.Option("--budget", help="False alarms a month over all features; left out, what holds is shown."),
+        typer.Option(
+            "--budget", help="False alarms a month over features, score and answers; else what holds is shown."
+        ),
     ] = None,
     window: Annotated[str, typer.Option("--window", help="The length drift is looked at, in whole days: 7d.")] = WINDOW,
     baseline: Annotated[
@@ -70,7 +72,7 @@ def drift_thresholds(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
-    """From which values on a feature of NAME counts as drifted, or calibrate that to a budget of false alarms."""
+    """From which values on a feature of NAME, its score or its answers count as drifted; or calibrate that to a budget."""
     handle = open_house(workspace)[name]
     if clear or budget is not None:
         handle.calibrate_drift(budget or BUDGET, window, baseline=baseline, clear=clear)
@@ -81,7 +83,8 @@ def drift_thresholds(
     print(changes.thresholds_sentence(held, for_this=True))
     if held is not None:
         measures = ("psi", "ks", "jensen_shannon", "missing")
-        rows = [(feature, *(limits.get(m) for m in measures)) for feature, limits in held.features.items()]
+        named = [*held.features.items(), *((f"({name})", limits) for name, limits in held.answers.items())]
+        rows = [(name, *(limits.get(m) for m in measures)) for name, limits in named]
         print_table("", ("feature", "PSI", "KS", "Jensen-Shannon", "rise of missing"), rows)
 
 

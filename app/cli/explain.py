@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -19,11 +21,12 @@ from pilothouse.app.cli.options import (
     print_json,
     print_table,
 )
+from pilothouse.app.panels import contributions, leaning
 from pilothouse.app.panels import explain as panels
-from pilothouse.app.panels import leaning
 from pilothouse.data.errors import BadData
 from pilothouse.data.measures.attribution import AttributionDrift
-from pilothouse.data.measures.explanation import Explanation
+from pilothouse.data.measures.contributions import Contributions
+from pilothouse.data.measures.explanation import By, Explanation
 
 
 def explain(
@@ -31,6 +34,10 @@ def explain(
     id: Annotated[str | None, typer.Option("--id", help="The prediction with this id.")] = None,
     key: Annotated[str | None, typer.Option("--key", help="Its business key, as JSON.")] = None,
     row: Annotated[str | None, typer.Option("--row", help="A row of features, as JSON; it is not logged.")] = None,
+    of_class: Annotated[
+        str | None, typer.Option("--class", help="Of several classes: explain the chance of this one.")
+    ] = None,
+    by: Annotated[By, typer.Option("--by", help="Shapley values of the answer, or the library shap.")] = By.OURS,
     unmask: UnmaskOption = False,
     reason: WhyOption = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -38,7 +45,13 @@ def explain(
 ) -> None:
     """Why NAME said what it said: the features of one row beside the reference, and what each contributed."""
     found = open_house(workspace)[name].explain(
-        id=id, key=_object(key, "--key"), row=_object(row, "--row"), unmask=unmask, reason=reason
+        id=id,
+        key=_object(key, "--key"),
+        row=_object(row, "--row"),
+        of_class=of_class,
+        by=by,
+        unmask=unmask,
+        reason=reason,
     )
     if as_json:
         print_json(found)
@@ -61,7 +74,7 @@ def _object(text: str | None, option: str) -> dict[str, Any] | None:
 
 def _print(found: Explanation) -> None:
     print_table(
-        f"{found.model} v{found.said.version}, {found.outcome}",
+        f"{found.model} v{found.said.version}, {found.explained}",
         ("feature", "value", "contribution", "95 % band", "beside the reference"),
         [
             (
@@ -78,6 +91,11 @@ def _print(found: Explanation) -> None:
             print(words)
 
 
+class _How(StrEnum):
+    PERMUTATION = "permutation"
+    SHAP = "shap"
+
+
 def importance(
     name: str,
     window: WindowOption = "28d",
@@ -85,6 +103,10 @@ def importance(
     drift: Annotated[
         bool, typer.Option("--drift", help="Whether features contribute more or less than on the reference.")
     ] = False,
+    by: Annotated[
+        _How,
+        typer.Option("--by", help="How much worse it gets, or the mean size of contributions by the library shap."),
+    ] = _How.PERMUTATION,
     version: Annotated[int | None, typer.Option("--version", help="Of another version than the champion.")] = None,
     unmask: UnmaskOption = False,
     reason: WhyOption = "",
@@ -95,6 +117,10 @@ def importance(
     handle = open_house(workspace)[name]
     if drift:
         _print_drift(handle.attribution_drift(window, version=version, unmask=unmask, reason=reason), as_json)
+        return
+    if by is _How.SHAP:
+        span = None if reference else window
+        _print_sizes(handle.importance(span, by="shap", version=version, unmask=unmask, reason=reason), as_json)
         return
     found = handle.importance(None if reference else window, version=version, unmask=unmask, reason=reason)
     if as_json:
@@ -111,6 +137,24 @@ def importance(
         )
         print(leaning.importance_note(found))
     print(leaning.importance_answer(found))
+
+
+def _print_sizes(found: Contributions, as_json: bool) -> None:
+    if as_json:
+        # Without the contributions to single answers: hundreds of numbers a feature, which the notebook gives.
+        print_json(replace(found, features=tuple(replace(f, parts=(), ranks=()) for f in found.features)))
+        return
+    if found.features:
+        print_table(
+            f"{found.model} v{found.version}, {found.explained}",
+            ("feature", "mean size", "95 % band"),
+            [
+                (f.name, formats.number(f.size.value, 4), formats.band(f.size.low, f.size.high, 4))
+                for f in found.features
+            ],
+        )
+        print(contributions.note(found))
+    print(contributions.answer(found))
 
 
 def _print_drift(found: AttributionDrift, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from pilothouse.app.cli.options import (
     print_json,
     print_table,
 )
-from pilothouse.app.panels.metrics import speaks_for
+from pilothouse.app.panels.metrics import bands_rest_on, speaks_for
 from pilothouse.app.panels.thresholds import saving_sentence
 from pilothouse.data.errors import BadData
 from pilothouse.data.measures.report import MetricReport
@@ -59,6 +59,8 @@ def metrics(
     if found.threshold is not None:
         print(f"A row is flagged from a score of {found.threshold:g} on.")
     print(speaks_for(found))
+    if told := bands_rest_on(found):
+        print(told)
 
 
 def _then(handle: ModelHandle, found: MetricReport, day: datetime) -> MetricReport:

@@ -92,9 +92,16 @@ def thresholds_sentence(held: DriftThresholds | None, *, for_this: bool) -> str:
     )
     stretched = f" They were raised {held.stretched:.2g}-fold, for days that are alike." if held.stretched > 1 else ""
     calibrated = (
-        f"Each feature has its own threshold, calibrated to {held.basis} over all features ({drawn}).{stretched}"
+        f"Each feature has its own threshold{_with_answers(held)}, calibrated to {held.basis} over all of them "
+        f"({drawn}).{stretched}"
     )
     return calibrated if for_this else f"{calibrated} This time range is shorter than that, so here {fixed}."
+
+
+def _with_answers(held: DriftThresholds) -> str:
+    alone: dict[tuple[str, ...], str] = {("score",): "has the score", ("prediction",): "have the answers"}
+    words = alone.get(tuple(held.answers), "have the score and the answers")
+    return f", and so {words}" if held.answers else ""
 
 
 def _days(baseline: str) -> str:

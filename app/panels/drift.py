@@ -141,13 +141,17 @@ def _mark(features: Sequence[str], selected: tuple[str, int] | None) -> list[cha
 
 
 def _map_answer(points: Sequence[DriftPoint], features: Sequence[str], zone: tzinfo) -> str:
-    last = points[-1].psi
+    """Of the newest bucket with rows enough to say something."""
+    told = [p for p in points if any(p.psi.get(f) is not None for f in features)]
+    last, when = told[-1].psi, "the last bucket"
+    if told[-1] is not points[-1]:
+        when = f"the newest bucket with enough rows, {formats.span(told[-1].window, zone)}"
     off = [f for f in features if (psi_band(last.get(f)) or 0) >= 2]
     if not off:
-        return "No feature is beyond 0.2 in the last bucket."
+        return f"No feature is beyond 0.2 in {when}."
     first = next(p for p in points if any((psi_band(p.psi.get(f)) or 0) >= 2 for f in off))
     names = ", ".join(off[:3]) + (f" and {len(off) - 3} more" if len(off) > 3 else "")
-    return f"Beyond 0.2 in the last bucket: {names}; the first of them since {formats.day(first.window.start, zone)}."
+    return f"Beyond 0.2 in {when}: {names}; the first of them since {formats.day(first.window.start, zone)}."
 
 
 def newest_known(points: Sequence[DriftPoint], feature: str) -> int:

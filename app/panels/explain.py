@@ -10,7 +10,7 @@ from pilothouse.app.markup import in_figure
 from pilothouse.app.panel import Panel, Table
 from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
-from pilothouse.data.measures.explanation import Explanation, FeatureLine, Place, Standing
+from pilothouse.data.measures.explanation import By, Explanation, FeatureLine, Place, Standing
 from pilothouse.data.signature import Value
 
 BARS = 12
@@ -20,14 +20,21 @@ _ODD = frozenset({Standing.BELOW, Standing.ABOVE, Standing.NEVER_SEEN})
 
 def answer(found: Explanation) -> str:
     """What was said, and what moved it most, in one or two sentences."""
-    told = found.today or found.said
     said = f"Version {found.said.version} said {_value(found.said.prediction)}"
-    if told.score is None or found.base is None:
+    if found.total is None or found.base is None:
         return f"{said}. What each feature contributed cannot be said: {found.reason}."
     most = [f for f in found.features if f.contribution.value][:3]
     moved = ", ".join(f"{f.name} ({formats.signed(f.contribution.value)})" for f in most)
-    score = f"the {found.outcome} is {formats.number(told.score)}, on reference rows {formats.number(found.base)} on average"
+    score = f"the {found.explained} is {formats.number(found.total)}{_answered(found)}"
+    score += f", on reference rows {formats.number(found.base)} on average"
     return f"{said}: {score}. What moved it most: {moved}." if most else f"{said}: {score}. No feature moved it."
+
+
+def _answered(found: Explanation) -> str:
+    """The answer itself, where contributions are on another scale."""
+    if found.explained == found.outcome or found.today is None:
+        return ""
+    return f" (the {found.outcome}: {formats.number(found.today.score)})"
 
 
 def facts(found: Explanation, zone: tzinfo) -> markup.Html:
@@ -65,10 +72,12 @@ def panel(found: Explanation) -> Panel:
         for f in found.features
     )  # fmt: skip
     asked = f"id={found.id!r}" if found.id else "row={...}"
+    asked += f", of_class={found.of_class!r}" if found.of_class not in (None, found.said.prediction) else ""
+    asked += f', by="{found.by}"' if found.by is not By.OURS else ""
     note = f"{found.method}. {found.note}".strip() if found.method else ""
     return Panel(
         name=f"{found.model}-explanation",
-        title=f"What moved the {found.outcome}",
+        title=f"What moved the {found.explained}",
         answer=_sum_words(found),
         spec=None if found.reason else _bars(found),
         rows=Table(columns=columns, rows=rows),
@@ -80,9 +89,9 @@ def panel(found: Explanation) -> Panel:
 
 
 def _sum_words(found: Explanation) -> str:
-    if found.base is None or found.today is None:
+    if found.base is None or found.total is None:
         return ""
-    base, score = formats.number(found.base), formats.number(found.today.score)
+    base, score = formats.number(found.base), formats.number(found.total)
     return f"From {base}, the average over {found.background} reference rows, to {score}: the bars add up to the difference."
 
 
@@ -97,7 +106,7 @@ def _bars(found: Explanation) -> dict[str, object]:
     trace = {
         "type": "bar", "orientation": "h", "x": values, "y": places, "showlegend": False,
         "marker": {"color": [Colour.CURRENT] * len(shown) + [Colour.MUTED] * bool(rest)},
-        "error_x": {"type": "data", "array": halves, "color": Colour.INK, "thickness": 1, "width": 3},
+        "error_x": {"type": "data", "array": halves, "color": Colour.INK, "thickness": 1, "width": 3, "visible": any(halves)},
         "text": [formats.signed(value) for value in values], "textposition": "none",
         "customdata": names, "hovertemplate": "%{customdata}: %{text}<extra></extra>",
     }  # fmt: skip

@@ -11,6 +11,7 @@ from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.fairness import Disparity, Fairness, FairnessPoint, Group
+from pilothouse.data.signature import Task
 
 RATE_WORDS = {
     "selection_rate": "Selected",
@@ -30,6 +31,14 @@ APART_WORDS = {
     "mean_error_difference": "Mean error, difference",
     "mae_difference": "Mean absolute error, difference",
 }
+ASKED = {
+    Task.BINARY: "Whether the groups of a column are selected alike, and judged right alike.",
+    Task.MULTICLASS: "Whether the model is right alike about the groups of a column. Nobody is selected by one of several "
+    "classes, so parity and odds are not asked of it.",
+    Task.REGRESSION: "Whether the model errs alike about the groups of a column, in size and in direction. Nobody is "
+    "selected by a number, so parity and odds are not asked of it.",
+}
+"""What fairness is for the models of each task."""
 _SHARES = frozenset({"selection_rate", "tpr", "fpr", "accuracy", "precision"})
 _SHOWN = 15
 
@@ -78,6 +87,9 @@ def note(found: Fairness) -> str:
 
 def _rows_note(found: Fairness) -> str:
     if not found.left_out:
+        selected = any("selection_rate" in group.metrics for group in found.groups)
+        if not selected:
+            return "The rates are of labelled rows."
         return "Selected is of all answered rows; the other rates are of labelled ones."
     named = ", ".join(f"{name} ({rows:,})" for name, rows in found.left_out[:_SHOWN])
     more = f" and {len(found.left_out) - _SHOWN} more" if len(found.left_out) > _SHOWN else ""
@@ -110,7 +122,7 @@ def _group(group: Group, names: Sequence[str]) -> list[object]:
 
 
 def _number(metric: Metric, name: str) -> str:
-    return formats.share(metric.value) if name in _SHARES else formats.number(metric.value)
+    return formats.share(metric.value) if name in _SHARES else formats.figure(metric.value)
 
 
 def _with_band(metric: Metric, name: str) -> markup.Html:
@@ -118,7 +130,7 @@ def _with_band(metric: Metric, name: str) -> markup.Html:
     if metric.value is None:
         return markup.tag("span", formats.NOTHING, title=metric.reason)
     edges = (metric.low, metric.high)
-    low, high = (formats.share(e).rstrip("%") if name in _SHARES else formats.number(e) for e in edges)
+    low, high = (formats.share(e).rstrip("%") if name in _SHARES else formats.figure(e) for e in edges)
     return markup.join([_number(metric, name), markup.tag("small", f" {low} to {high}", kind="ph-band")])
 
 
@@ -130,8 +142,8 @@ def _apart(title: str, found: Disparity) -> list[object]:
         found.beyond_chance
     ]
     return [
-        title, formats.number(found.value.value), formats.band(found.value.low, found.value.high),
-        f"{side} {formats.number(found.by_chance)}", found.lowest, found.highest, said,
+        title, formats.figure(found.value.value), formats.edges(found.value.low, found.value.high),
+        f"{side} {formats.figure(found.by_chance)}", found.lowest, found.highest, said,
     ]  # fmt: skip
 
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pilothouse.app import formats, markup
+from pilothouse.app import metric_words as words
 from pilothouse.data.history.results import Drift, Health, Metric, Performance, Reason, State, TrafficPoint, TrendPoint
 from pilothouse.data.signature import Task
 
 NEEDS_A_PERSON = frozenset({State.CRITICAL, State.WATCH})
-_MAIN_METRIC = {Task.BINARY: "roc_auc"}
 _WORST_FIRST = list(State)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One model of the fleet. metric : the main one of its task; trend : that metric by week, oldest first."""
+    """One model of the fleet. metric : the main one of its task; trend : it by week, oldest first."""
 
     model: str
     task: Task
@@ -31,6 +31,13 @@ class Line:
     worst_feature: str
     p95_latency_ms: float | None
     last_at: datetime | None
+
+    @property
+    def measured(self) -> str:
+        """The main metric in words: models of several tasks stand in one table."""
+        name = words.MAIN[self.task][0]
+        said = words.value(name, self.metric.value)
+        return said if self.metric.value is None else f"{words.title(name)} {said}"
 
     @property
     def needs_a_person(self) -> bool:
@@ -50,8 +57,7 @@ def line(
     last_at: datetime | None,
 ) -> Line:
     """A model's line from the answers about it."""
-    main = _MAIN_METRIC.get(task, "")
-    unknown = Metric(value=None, reason=f"{task.value} models have no main metric yet")
+    main = words.MAIN[task][0]
     worst = max((f for f in drift.features if f.psi is not None), key=lambda f: f.psi or 0.0, default=None)
     timed = [p for p in traffic if p.p95_latency_ms is not None]
     return Line(
@@ -59,7 +65,7 @@ def line(
         task=task,
         champion=champion,
         health=health,
-        metric=performance.metrics.get(main, unknown),
+        metric=performance.metrics.get(main, Metric(value=None, reason="not measured")),
         trend=tuple(p.metrics[main].value if main in p.metrics else None for p in trend),
         rows=performance.rows,
         labelled=performance.labelled,

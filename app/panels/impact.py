@@ -10,6 +10,7 @@ from pilothouse.app.markup import in_figure
 from pilothouse.app.panel import Panel, Table
 from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
+from pilothouse.app.together_words import of_impact
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.impact import FeatureImpact, Impact, Verdict
 
@@ -130,7 +131,7 @@ def _silent(found: Impact) -> str:
 def _note(found: Impact) -> str:
     basis = (
         f"{formats.count(found.reference_rows)} labelled reference rows, weighted to lie as the "
-        f"{formats.count(found.rows)} rows of this range do. Bands speak of both samples, as if each row stood alone."
+        f"{formats.count(found.rows)} rows of this range do. Bands speak of both samples, {of_impact(found.summed)}."
     )
     waiting = "" if found.mature else " The newest labels of this range are still arriving."
     return f"{basis} {CORRELATED}{waiting} {found.unshown}".rstrip()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pilothouse.app import formats, markup
+from pilothouse.app import formats, markup, together_words
 from pilothouse.app import metric_words as words
 from pilothouse.app.panel import Panel, Table
 from pilothouse.app.panels import charts
@@ -37,7 +37,8 @@ def answer(report: MetricReport) -> str:
     metric = report.metrics[name]
     if metric.value is None:
         return f"{words.title(name)} cannot be said: {metric.reason}."
-    said = f"{words.title(name)} was {words.value(name, metric.value)} (95 % band {words.band(name, metric)})"
+    band = "" if metric.low is None else f" (95 % band {words.band(name, metric)})"
+    said = f"{words.title(name)} was {words.value(name, metric.value)}{band}"
     few = f" So few rows say little; {FEW_ROWS} would do." if report.labelled < FEW_ROWS else ""
     return f"{said} on {formats.count(report.labelled)} labelled rows.{_at_threshold(report)}{few}"
 
@@ -59,29 +60,44 @@ def speaks_for(report: MetricReport) -> str:
     return f"{share}; {due}. Counted {'row by row' if report.exact else _COUNTED[report.task]}."
 
 
+def bands_rest_on(report: MetricReport) -> str:
+    """Whether bands take rows of a day together, and what that does to the first of them; empty without bands."""
+    name = next((n for n in words.MAIN[report.task] if n in report.metrics and report.metrics[n].low is not None), "")
+    return together_words.of_main(report.metrics[name], words.title(name)) if name else ""
+
+
 def tiles(report: MetricReport) -> list[tuple[str, str, str]]:
     """The main metrics: name, value, and the band or the reason for none."""
     found = [(name, report.metrics[name]) for name in words.MAIN[report.task] if name in report.metrics]
     shown = [(words.title(name), words.value(name, m.value), words.band(name, m)) for name, m in found]
-    own = [(words.own_title(o), formats.number(o.found.value), _own_note(o.found)) for o in report.own]
+    own = [(words.own_title(o), formats.figure(o.found.value), _own_note(o.found)) for o in report.own]
     return shown + own
 
 
 def _own_note(found: Metric) -> str:
     if found.value is not None and found.low is not None and found.high is not None:
-        return formats.band(found.low, found.high)
+        return formats.edges(found.low, found.high)
     return found.reason or "the team's own"
 
 
 def overview(report: MetricReport, then: MetricReport | None) -> Panel:
     """Every metric as rows. then : the same as it was known at another time."""
-    columns = ("metric", "value", "low", "high", "reason", *(("as known then",) if then else ()))
+    columns = ("metric", "value", "low", "high", "reason", "by", "wider", *(("as known then",) if then else ()))
     rows = tuple(
-        (name, m.value, m.low, m.high, m.reason, *((then.metrics[name].value,) if then else ()))
+        (name, m.value, m.low, m.high, m.reason, m.by, m.wider, *((then.metrics[name].value,) if then else ()))
         for name, m in report.metrics.items()
     )
     own = tuple(
-        (o.metric.name, o.found.value, o.found.low, o.found.high, o.found.reason, *((None,) if then else ()))
+        (
+            o.metric.name,
+            o.found.value,
+            o.found.low,
+            o.found.high,
+            o.found.reason,
+            None,
+            None,
+            *((None,) if then else ()),
+        )
         for o in report.own
     )
     return Panel(
@@ -100,14 +116,15 @@ def table(report: MetricReport, then: MetricReport | None) -> markup.Html:
     head = ("Metric", "Value", "95 % band", *(("As known then",) if then else ()), "What it says")
     rows: list[list[object]] = [
         [
-            words.title(name), words.value(name, m.value), markup.tag("span", words.band(name, m), kind="ph-quiet"),
+            words.title(name), words.value(name, m.value),
+            markup.tag("span", words.band(name, m), kind="ph-quiet", title=together_words.of_metric(m)),
             *([words.value(name, then.metrics[name].value)] if then else []), words.says(name),
         ]
         for name, m in report.metrics.items()
     ]  # fmt: skip
     rows += [
         [
-            words.own_title(o), formats.number(o.found.value), markup.tag("span", _own_note(o.found), kind="ph-quiet"),
+            words.own_title(o), formats.figure(o.found.value), markup.tag("span", _own_note(o.found), kind="ph-quiet"),
             *([formats.NOTHING] if then else []), f"own metric, {o.metric.better} is better",
         ]
         for o in report.own

@@ -9,19 +9,15 @@ from typing import Any
 from pilothouse.app import formats
 from pilothouse.app import metric_words as words
 from pilothouse.app.panel import Cell, Panel, Table
-from pilothouse.app.panels import charts
+from pilothouse.app.panels import axes, charts
 from pilothouse.app.theme import Colour
 from pilothouse.data.history.results import Metric, TrendPoint
 
-METRIC_NAMES = {"roc_auc": "ROC AUC", "log_loss": "log-loss", "brier": "Brier score"}
+_LARGE = 10_000
 _NO_LABELS = (
     "No labels yet in this range. They are sent to /models/{model}/feedback by prediction id or business key, "
     "and stand here as soon as the worker has folded them."
 )
-
-
-def _name(metric: str) -> str:
-    return METRIC_NAMES.get(metric) or words.title(metric)
 
 
 def _best(metric: str) -> Callable[..., Any]:
@@ -58,7 +54,7 @@ def _split(
 def _one_line(points: Sequence[TrendPoint], metric: str, view: charts.View) -> list[charts.Trace]:
     x, found = [view.middle(p.window) for p in points], [_metric(p, metric) for p in points]
     mature, young = _split(points, [m.value for m in found])
-    name = _name(metric)
+    name = words.title(metric)
     lines = [charts.line(x, mature, name, Colour.CURRENT, mode="lines+markers", marker={"size": 5})]
     if any(v is not None for v in young):
         dotted = {"dash": "dot"}
@@ -97,8 +93,8 @@ def _long_answer(stretches: Sequence[TrendPoint], metric: str, view: charts.View
         return ""
     best = _best(metric)(known, key=lambda pair: pair[1])
     (window, value), days = best, known[-1][0].length.days
-    now = f"{formats.number(known[-1][1])} over the newest {days} days in view"
-    return f"{now}; {formats.number(value)} over the best {days}, {formats.span(window, view.zone)}."
+    now = f"{words.value(metric, known[-1][1])} over the newest {days} days in view"
+    return f"{now}; {words.value(metric, value)} over the best {days}, {formats.span(window, view.zone)}."
 
 
 def _trend_answer(points: Sequence[TrendPoint], metric: str) -> str:
@@ -107,8 +103,8 @@ def _trend_answer(points: Sequence[TrendPoint], metric: str) -> str:
         return ""
     last, best = known[-1][1], _best(metric)(known, key=lambda pair: pair[1])
     if metric in words.WORDS and not words.WORDS[metric].better:
-        return f"Last bucket {formats.number(last)}."
-    return f"Last bucket {formats.number(last)}; best in view {formats.number(best[1])}."
+        return f"Last bucket {words.value(metric, last)}."
+    return f"Last bucket {words.value(metric, last)}; best in view {words.value(metric, best[1])}."
 
 
 def metric_trend(
@@ -119,18 +115,59 @@ def metric_trend(
     points : buckets in order, of all versions together or of several. stretches : longer spans, each up to the end of a
     bucket, that show where the metric goes beneath what a single bucket happens to hold.
     """
-    title = f"{_name(metric)} by {view.every}"
+    title = f"{words.title(metric)} by {view.every}"
     panel = _panel(f"{metric}-trend", title, points, view)
     if all(_metric(p, metric).value is None for p in points):
-        return replace(panel, empty=_NO_LABELS.format(model=view.model))
+        return replace(panel, empty=_why_none(points, metric, view.model))
     apart = any(p.version is not None for p in points)
     traces = (_line_a_version if apart else _one_line)(points, metric, view)
     if len(stretches) > 1:
         traces.append(_long_line(points, stretches, metric, view))
-    spec = charts.timed(traces, view, yaxis=charts.value_axis(tickformat=".3~f", hoverformat=".3f"))
+    spec = charts.timed(traces, view, yaxis=_axis_of(metric, points) | _cut(metric, points))
     answer = _long_answer(stretches, metric, view) if len(stretches) > 1 else ""
     answer = answer or ("" if apart else _trend_answer(points, metric))
-    return replace(panel, answer=answer, spec=spec, alt=f"{title} of {view.model}. {answer}")
+    alt = f"{title} of {view.model}. {answer}"
+    return replace(panel, answer=answer, spec=spec, alt=alt, note=_note(points, metric, view))
+
+
+def _note(points: Sequence[TrendPoint], metric: str, view: charts.View) -> str:
+    banded = any(_metric(p, metric).low is not None for p in points)
+    return f"The band of a single {view.every} takes each row by itself." if banded else ""
+
+
+def _why_none(points: Sequence[TrendPoint], metric: str, model: str) -> str:
+    """Why no bucket has a value: nothing is labelled, or what labels alone do not give."""
+    labelled = [p for p in points if p.labelled]
+    reason = _metric(labelled[-1], metric).reason if labelled else ""
+    return f"It cannot be said in any bucket: {reason}." if reason else _NO_LABELS.format(model=model)
+
+
+def _axis_of(metric: str, points: Sequence[TrendPoint]) -> dict[str, Any]:
+    if words.is_share(metric):
+        return _share_axis()
+    sizes = [abs(value) for p in points if (value := _metric(p, metric).value) is not None]
+    large = max(sizes) >= _LARGE
+    return charts.value_axis(tickformat="~s" if large else ".3~f", hoverformat=",.1f" if large else ".3f")
+
+
+def _cut(metric: str, points: Sequence[TrendPoint]) -> dict[str, Any]:
+    """Ends of the axis, where a bucket of few labels would stretch it; its band is then cut at the edge."""
+    ends = axes.reach(points, metric)
+    return {"range": list(ends)} if ends else {}
+
+
+def beside(
+    points: Sequence[TrendPoint], together: Sequence[TrendPoint], view: charts.View, main: str
+) -> tuple[Panel, Panel]:
+    """What stands beside the course of the main metric. together : the points of all versions together."""
+    more = [metric_trend(points, name, view) for name in words.BESIDE[main]]
+    first, second = more if len(more) > 1 else (*more, said_and_happened(together, view))
+    return first, second
+
+
+def main_of(points: Sequence[TrendPoint]) -> str:
+    """The metric by which the model of `points` is judged first."""
+    return words.main_of(points[-1].metrics if points else {})
 
 
 def _panel(name: str, title: str, points: Sequence[TrendPoint], view: charts.View) -> Panel:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime, tzinfo
 from typing import Any
 
-from pilothouse.app import formats, forms, markup
+from pilothouse.app import formats, forms, markup, metric_words
 from pilothouse.app.faces import Scorecard
 from pilothouse.app.panel import Panel, Table
 from pilothouse.data.history.results import Performance
@@ -179,7 +179,9 @@ def version_facts(
     """What a version is; with `measured`, also how it does over the chosen range."""
     found: list[tuple[str, object]] = []
     if measured is not None:
-        found.append((f"ROC AUC, {range_name}", _measured(measured)))
+        found.append(
+            (f"{metric_words.title(metric_words.main_of(measured.metrics))}, {range_name}", _measured(measured))
+        )
     sha256 = version.artifact_sha256 or ""
     digest = markup.tag("span", sha256[:12] or "served elsewhere", kind="ph-mono", title=sha256)
     found += [
@@ -203,11 +205,11 @@ def version_facts(
 
 
 def _measured(measured: Performance) -> str:
-    auc = measured.metrics.get("roc_auc")
-    if auc is None or auc.value is None:
-        return auc.reason if auc is not None and auc.reason else "not known yet"
-    band, rows = formats.band(auc.low, auc.high), formats.count(measured.labelled)
-    return f"{formats.number(auc.value)} ({band}) on {rows} rows of its own"
+    name, rows = metric_words.main_of(measured.metrics), formats.count(measured.labelled)
+    main = measured.metrics.get(name)
+    if main is None or main.value is None:
+        return main.reason if main is not None and main.reason else "not known yet"
+    return f"{metric_words.value(name, main.value)} ({metric_words.band(name, main)}) on {rows} rows of its own"
 
 
 def live_comparison(compared: Comparison | None, deployment: Deployment) -> markup.Html:

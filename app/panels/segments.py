@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pilothouse.app import formats, markup
+from pilothouse.app import metric_words as words
 from pilothouse.app.panel import Panel, Table
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.segment_comparison import ComparedSegment, SegmentComparison
 from pilothouse.data.policies import UNSHOWN
-from pilothouse.data.signature import NUMERIC
+from pilothouse.data.signature import NUMERIC, Task
 from pilothouse.ops.governance.columns import ColumnLine
 
 _SHOWN = 15
-_TITLES = {"roc_auc": "ROC AUC", "accuracy": "Accuracy", "mae": "Mean absolute error"}
 _HEAD = (
     "segment", "rows", "labelled", "coverage", "value", "low", "high", "rest", "difference", "difference_low",
     "difference_high", "score_psi", "reason",
@@ -53,39 +53,47 @@ def _cells(s: ComparedSegment) -> tuple[str | float | int | None, ...]:
 
 def table(found: SegmentComparison) -> markup.Html:
     """The worst segments, each with its band, and how far they are from the rest."""
-    title = _TITLES[found.metric]
+    scored = _scored(found)
+    moved = ("Score PSI",) if scored else ()
     head = (
-        " and ".join(found.columns),
-        title,
-        "95 % band",
-        "Beside the rest",
-        "95 % band",
-        "Score PSI",
-        "Rows",
+        " and ".join(found.columns), words.title(found.metric), "95 % band", "Beside the rest", "95 % band", *moved, "Rows",
         "Labels",
-    )
-    return markup.table(head, [_row(s) for s in found.segments[:_SHOWN]], right=(1, 3, 5, 6, 7))
+    )  # fmt: skip
+    rows = [_row(s, found.metric, scored=scored) for s in found.segments[:_SHOWN]]
+    return markup.table(head, rows, right=(1, 3, *range(5, len(head))))
 
 
-def _row(s: ComparedSegment) -> list[object]:
+def _scored(found: SegmentComparison) -> bool:
+    """Whether the model gives a score that may drift; only binary models do, and they are judged by their ranking."""
+    return found.metric == words.MAIN[Task.BINARY][0]
+
+
+def _row(s: ComparedSegment, metric: str, *, scored: bool) -> list[object]:
     name = markup.tag("span", s.name, kind="ph-name")
     psi = markup.tag("span", formats.number(s.score_psi.value, 2), title=s.score_psi.reason)
+    moved = [psi] if scored else []
     return [
-        name,
-        *_said(s.metric),
-        *_said(s.difference, signed=True),
-        psi,
-        formats.count(s.rows),
+        name, *_said(metric, s.metric), *_beside(metric, s.difference), *moved, formats.count(s.rows),
         formats.share(s.coverage),
-    ]
+    ]  # fmt: skip
 
 
-def _said(metric: Metric, *, signed: bool = False) -> list[object]:
+def _said(name: str, metric: Metric) -> list[object]:
     """A value and its band; or a dash and why there is none."""
     if metric.value is None:
-        return [formats.NOTHING, "" if signed else markup.tag("span", metric.reason, kind="ph-quiet")]
-    band = formats.band(metric.low, metric.high)
-    return [formats.signed(metric.value) if signed else formats.number(metric.value), band]
+        return [formats.NOTHING, markup.tag("span", metric.reason, kind="ph-quiet")]
+    return [words.value(name, metric.value), words.band(name, metric)]
+
+
+def _beside(name: str, gap: Metric) -> list[object]:
+    """A difference and its band."""
+    if gap.value is None:
+        return [formats.NOTHING, ""]
+    known = gap.low is not None and gap.high is not None
+    return [
+        words.change(name, gap.value),
+        f"{words.change(name, gap.low)} to {words.change(name, gap.high)}" if known else "",
+    ]
 
 
 def answer(found: SegmentComparison) -> str:
@@ -93,8 +101,9 @@ def answer(found: SegmentComparison) -> str:
     if len(known) < 2:
         return "Too few labels to compare segments yet."
     worst, best = known[0], known[-1]
-    values = (formats.number(worst.metric.value), formats.number(best.metric.value))
-    return f"{_TITLES[found.metric]} is worst for {worst.name} ({values[0]}) and best for {best.name} ({values[1]})."
+    values = (words.value(found.metric, worst.metric.value), words.value(found.metric, best.metric.value))
+    title = words.title(found.metric)
+    return f"{title} is worst for {worst.name} ({values[0]}) and best for {best.name} ({values[1]})."
 
 
 def _note(found: SegmentComparison) -> str:
@@ -104,4 +113,5 @@ def _note(found: SegmentComparison) -> str:
         if found.unlisted
         else ""
     )
-    return f"{more}{rare}The rest is all other rows. Score PSI is against the reference rows of the same segment."
+    moved = " Score PSI is against the reference rows of the same segment." if _scored(found) else ""
+    return f"{more}{rare}The rest is all other rows.{moved}"

@@ -6,40 +6,44 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 
 from pilothouse.app import formats
+from pilothouse.app import metric_words as words
 from pilothouse.data.history.results import Drift, Metric, Performance, Rows, State
 
 _NONE = Metric(value=None, reason="not measured")
 _MASKED, _LISTED = 400, 10
+_BINARY = "roc_auc"
 
 
-def _change(now: Metric, before: Metric) -> str:
+def _tile(name: str, now: Performance, before: Performance) -> tuple[str, str, str]:
+    metric, last = (of.metrics.get(name, _NONE) for of in (now, before))
+    return words.title(name), words.value(name, metric.value), _change(name, metric, last)
+
+
+def _change(name: str, now: Metric, before: Metric) -> str:
     if now.value is None:
         return now.reason
-    if before.value is None:
-        return f"95 % band {formats.band(now.low, now.high)}"
-    return f"{formats.signed(now.value - before.value)} ({formats.number(before.value)} before)"
+    if before.value is not None:
+        return f"{words.change(name, now.value - before.value)} ({words.value(name, before.value)} before)"
+    band = words.band(name, now)
+    return f"95 % band {band}" if band else ""
 
 
 def model_tiles(now: Performance, before: Performance, drift: Drift) -> list[tuple[str, str, str]]:
     """The model's numbers over the chosen range: label, value, and the change or the reason for none."""
-
-    def pair(name: str) -> tuple[Metric, Metric]:
-        return now.metrics.get(name, _NONE), before.metrics.get(name, _NONE)
-
-    auc, log_loss = pair("roc_auc"), pair("log_loss")
-    said, happened = pair("mean_score")[0], pair("positive_rate")[0]
+    main = words.main_of(now.metrics)
     coverage = f"{formats.count(now.labelled)} of {formats.count(now.rows)} rows"
     return [
-        ("ROC AUC", formats.number(auc[0].value), _change(*auc)),
-        ("Log-loss", formats.number(log_loss[0].value), _change(*log_loss)),
-        ("Came true", formats.share(happened.value), _said(said, happened)),
+        *(_tile(name, now, before) for name in (main, *words.BESIDE[main])),
+        *([_came_true(now)] if main == _BINARY else []),
         _drifting(drift),
         ("Labels known", formats.share(now.coverage), coverage),
     ]
 
 
-def _said(said: Metric, happened: Metric) -> str:
-    return happened.reason if happened.value is None else f"it said {formats.share(said.value)}"
+def _came_true(now: Performance) -> tuple[str, str, str]:
+    said, happened = (now.metrics.get(name, _NONE) for name in ("mean_score", "positive_rate"))
+    note = happened.reason if happened.value is None else f"it said {formats.share(said.value)}"
+    return "Came true", formats.share(happened.value), note
 
 
 def _drifting(drift: Drift) -> tuple[str, str, str]:

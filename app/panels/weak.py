@@ -49,7 +49,7 @@ def answer(found: WeakSegments) -> str:
     many = f"{number} weak segments. The worst is" if number > 1 else "One weak segment:"
     return (
         f"{many} {worst.name}, {formats.share(worst.share)} of the rows: {LOSS_WORDS[found.loss].lower()} "
-        f"{formats.number(worst.loss.value)} against {formats.number(worst.rest.value)} elsewhere."
+        f"{formats.figure(worst.loss.value)} against {formats.figure(worst.rest.value)} elsewhere."
     )
 
 
@@ -76,8 +76,8 @@ def table(found: WeakSegments) -> markup.Html:
 def _row(s: WeakSegment, *, expected: bool, ranked: bool) -> list[object]:
     fresh = [" ", markup.badge("new since the last deploy", "watch")] if s.new_since_deploy else []
     cells: list[object] = [
-        markup.join([markup.tag("span", s.name, kind="ph-name"), *fresh]), formats.number(s.loss.value),
-        formats.signed(s.difference.value), formats.band(s.difference.low, s.difference.high),
+        markup.join([markup.tag("span", s.name, kind="ph-name"), *fresh]), formats.figure(s.loss.value),
+        formats.change(s.difference.value), formats.edges(s.difference.low, s.difference.high),
     ]  # fmt: skip
     if expected:
         cells.append(formats.signed(s.expected.value))

@@ -24,7 +24,8 @@ from pilothouse.data.rollups.store import Cursor, read_counts
 from pilothouse.data.settings import Settings
 from pilothouse.data.windows import Window
 
-_GROUP = ("point", "version", "part", "feature", "bin", "label")
+GROUP = ("point", "version", "part", "feature", "bin", "label")
+"""What counts are told apart by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class Counter:
         found = [self._from_buckets(plan, in_buckets, chosen), self._scanned(plan.scans, in_buckets, chosen)]
         if unsaid:
             found.append(self._scanned([(w, point) for point, w in enumerate(windows)], [Part.OUTCOME], chosen))
-        return pl.concat(found).group_by(_GROUP).agg(pl.col("n", "s", "s2").sum())
+        return pl.concat(found).group_by(GROUP).agg(pl.col("n", "s", "s2").sum())
 
     def answerable(self, window: Window) -> Window:
         """`window`, its ends moved to the nearest business day's where roll-ups by day are all there is.
@@ -108,7 +109,7 @@ class Counter:
     def _one_scan(self, span: Window, point: int, parts: Collection[Part], chosen: Chosen) -> pl.DataFrame:
         rows = pl.concat([no_rows(), *self._scan_rows(span, parts), *self._scan_outcomes(span, parts)])
         kept = _kept(rows.filter(pl.col("part").is_in([p.value for p in parts])), chosen)
-        return kept.select(pl.lit(point, pl.Int64).alias("point"), *_GROUP[1:], "n", "s", "s2")
+        return kept.select(pl.lit(point, pl.Int64).alias("point"), *GROUP[1:], "n", "s", "s2")
 
     def _scan_rows(self, span: Window, parts: Collection[Part]) -> Iterator[pl.DataFrame]:
         if set(parts) <= {Part.OUTCOME}:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from pilothouse.data.errors import OnlyRollups, Unavailable, UnknownFeature
+from pilothouse.data.history.apart import Apart, count_apart
 from pilothouse.data.history.counting import Chosen, Counter
 from pilothouse.data.history.exact import Measured, exact_performance, scan_drift
 from pilothouse.data.history.facts import gather_facts
@@ -41,7 +42,7 @@ from pilothouse.data.log.reader import PredictionLog
 from pilothouse.data.log.schema import TRAFFIC, Role
 from pilothouse.data.measures.changes import adjusted
 from pilothouse.data.measures.distribution import draw_bins, mean_of
-from pilothouse.data.measures.drift_thresholds import DriftThresholds, judged
+from pilothouse.data.measures.drift_thresholds import DriftThresholds, judged, judged_answer
 from pilothouse.data.measures.feature_drift import measure_drift, measure_psi
 from pilothouse.data.measures.health import HEALTH_RULES, HealthRules, judge
 from pilothouse.data.measures.objective import Kept
@@ -108,7 +109,7 @@ class History:
             watermark=self._watermark,
             rows=found.rows,
             features=tuple(sorted(features, key=lambda f: (_ORDER.index(f.state), -(f.psi or 0.0), f.name))),
-            score=found.score,
+            score=judged_answer(found.score, self._thresholds, window),
             exact=exact,
         )
 
@@ -121,9 +122,10 @@ class History:
         exact : ROC AUC from every score instead of from counts by step of it; for models of classes.
         Raises QueryTooSlow when that takes longer than the setting `query_limit_s`.
         """
-        counts = self.count([window], (Part.VOLUME, Part.OUTCOME), version, as_known)
-        point = self.trend_point(counts, window, version)
+        apart = self.count_apart(window, version, as_known)
+        point = self.trend_point(apart.whole, window, version)
         scan = exact and self.signature.task is not Task.REGRESSION
+        metrics = exact_performance(self.labelled(window, version, as_known), self.signature) if scan else point.metrics
         return Performance(
             model=self.model,
             version=version,
@@ -133,11 +135,15 @@ class History:
             labelled=point.labelled,
             coverage=point.coverage,
             mature=point.mature,
-            metrics=exact_performance(self.labelled(window, version, as_known), self.signature)
-            if scan
-            else point.metrics,
+            metrics=apart.widen(metrics, self.signature),
             exact=scan,
         )
+
+    def count_apart(
+        self, window: Window, version: int | None = None, as_known: datetime | None = None, part: Part = Part.OUTCOME
+    ) -> Apart:
+        """Counts of rows and of `part` over `window`, and by day or hour; `as_known` as in `performance`."""
+        return count_apart(self, self._counter, window, version, as_known, part)
 
     def performance_trend(
         self, window: Window, every: timedelta, *, by_version: bool = False

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Generic, TypeVar
 
 import polars as pl
 
@@ -20,17 +21,20 @@ from pilothouse.data.signature import Signature
 from pilothouse.data.workspace import Workspace
 
 _MODELS_REMEMBERED = 64
-_COUNTS_REMEMBERED = 256
+_ANSWERS_REMEMBERED = 256
 
 
-class Memory:
-    """Counts by question, the latest few hundred. They are counts of pinned versions, so they never go stale."""
+_Answer = TypeVar("_Answer")
+
+
+class Memory(Generic[_Answer]):
+    """Answers by question, the latest few hundred. A question names the versions it is about, so none goes stale."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[Hashable, pl.DataFrame] = OrderedDict()
+        self._held: OrderedDict[Hashable, _Answer] = OrderedDict()
         self._lock = Lock()
 
-    def recall(self, question: Hashable, count: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    def recall(self, question: Hashable, count: Callable[[], _Answer]) -> _Answer:
         """The answer remembered, or that of `count`."""
         with self._lock:
             if question in self._held:
@@ -39,7 +43,7 @@ class Memory:
         found = count()
         with self._lock:
             self._held[question] = found
-            while len(self._held) > _COUNTS_REMEMBERED:
+            while len(self._held) > _ANSWERS_REMEMBERED:
                 self._held.popitem(last=False)
         return found
 
@@ -52,7 +56,7 @@ class Opened:
     source: Source
     cursor: Cursor
     extent: Extent
-    memory: Memory = field(default_factory=Memory)
+    memory: Memory[pl.DataFrame] = field(default_factory=Memory)
 
     def watermark(self, unsealed_rows: int) -> Watermark:
         """How far these tables reach. unsealed_rows : counted before they were opened, see `History`."""

@@ -123,13 +123,19 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A value with its 95 % band. `value` None: it cannot be said, and `reason` says why."""
+    """A value with its 95 % band. `value` None: it cannot be said, and `reason` says why.
+
+    by : what the band takes as one draw each: "rows", or whole "days" or "hours" of them, whose rows share something.
+    wider : by what factor that makes it wider than rows alone would.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     kind: str = "realized"
     reason: str = ""
+    by: str = "rows"
+    wider: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,8 @@ def mean_metric(
     """A mean with its band, cut as `normal` cuts it; absent for the `reason` where there are no values."""
     if sums.n == 0:
         return Metric(value=None, reason=reason)
+    if sums.n == 1:
+        return Metric(value=sums.total, reason="one row has no band")
     low, high = normal(sums, lowest=lowest, highest=highest)
     return Metric(value=sums.total / sums.n, low=low, high=high)
 

@@ -60,6 +60,36 @@ def mcc(cells: Ints) -> Floats:
     return _over(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
+def accuracy(cells: Ints) -> Floats:
+    """Share of right answers; cells as in `f1`."""
+    tn, fp, fn, tp = _apart(cells)
+    return _over(tp + tn, tp + tn + fp + fn)
+
+
+def precision(cells: Ints) -> Floats:
+    """Share of flagged rows that came out positive; cells as in `f1`."""
+    _, fp, _, tp = _apart(cells)
+    return _over(tp, tp + fp)
+
+
+def recall(cells: Ints) -> Floats:
+    """Share of positive rows that were flagged; cells as in `f1`."""
+    _, _, fn, tp = _apart(cells)
+    return _over(tp, tp + fn)
+
+
+def specificity(cells: Ints) -> Floats:
+    """Share of negative rows that were not flagged; cells as in `f1`."""
+    tn, fp, _, _ = _apart(cells)
+    return _over(tn, tn + fp)
+
+
+def flagged(cells: Ints) -> Floats:
+    """Share of rows that were flagged; cells as in `f1`."""
+    tn, fp, fn, tp = _apart(cells)
+    return _over(tp + fp, tp + tn + fp + fn)
+
+
 def cost(cells: Ints, each: Floats) -> Floats:
     """Sum of what the rows cost; each : of one tn, fp, fn, tp: float64, shape (4,). cells : (..., 4)."""
     summed: Floats = cells.astype(np.float64) @ each
@@ -89,3 +119,13 @@ _MIXED: dict[str, tuple[Callable[[Ints], Floats], str]] = {
     "balanced_accuracy": (balanced_accuracy, _ONE_CLASS),
     "mcc": (mcc, _NO_SIDE),
 }
+
+MEASURES: dict[str, Callable[[Ints], Floats]] = {
+    "accuracy": accuracy,
+    "precision": precision,
+    "recall": recall,
+    "specificity": specificity,
+    "flagged": flagged,
+    **{name: measure for name, (measure, _) in _MIXED.items()},
+}
+"""Every metric of four counts as a function of many of them at once."""

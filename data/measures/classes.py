@@ -130,6 +130,11 @@ def _balanced(counts: Ints) -> Floats:
     return _over(_over(hits, came, 0.0).sum(axis=-1), there.sum(axis=-1))
 
 
+def _accuracy(counts: Ints) -> Floats:
+    hits, _, _, n = _margins(counts)
+    return _over(hits.sum(axis=-1), n)
+
+
 def _kappa(counts: Ints) -> Floats:
     hits, said, came, n = _margins(counts)
     expected = (said * came).sum(axis=-1)
@@ -154,3 +159,6 @@ _MIXED: dict[str, Callable[[Ints], Floats]] = {
     "kappa": _kappa,
     "mcc": _mcc,
 }
+
+MEASURES: dict[str, Callable[[Ints], Floats]] = {"accuracy": _accuracy, **_MIXED}
+"""Every metric of a confusion as a function of many of them at once: (..., classes + 1, classes + 1) -> (...)."""

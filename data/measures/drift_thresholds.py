@@ -28,10 +28,12 @@ class Null(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftThresholds:
-    """From which values on a feature counts as drifted, so that false alarms keep to a budget.
+    """From which values on a feature, the score or the answers count as drifted, so that false alarms keep to a budget.
 
-    per_month : false alarms allowed in a month, of all features together, in windows of the length `window`.
+    per_month : false alarms allowed in a month, of all of them together, in windows of the length `window`.
     features : by name of the roll-ups, then by measure: psi, jensen_shannon, ks, and missing (a rise of that share).
+    answers : the same of `score` and `prediction`; without those that the reference rows do not have, and empty for
+    thresholds from before these were calibrated too.
     null, baseline, rows, draws : how: from which stretch of the log (START/END; empty for the reference), with how many
     rows a window, and how many windows were drawn. stretched : by how much the thresholds were raised, because the
     baseline's own windows would have given more alarms than the drawn ones; 1 where they would not.
@@ -40,6 +42,7 @@ class DriftThresholds:
     per_month: float
     window: timedelta
     features: dict[str, dict[str, float]] = field(default_factory=dict)
+    answers: dict[str, dict[str, float]] = field(default_factory=dict)
     null: Null = Null.ROWS
     baseline: str = ""
     rows: int = 0
@@ -77,6 +80,15 @@ def judged(
     if thresholds is None or not thresholds.holds_for(window):
         return tuple(features)
     return tuple(_judged(f, thresholds.features.get(f.name), thresholds) for f in features)
+
+
+def judged_answer(
+    found: FeatureDrift | None, thresholds: DriftThresholds | None, window: Window
+) -> FeatureDrift | None:
+    """The score, or the answers, with the state that its own threshold gives it; see `judged`."""
+    if found is None or thresholds is None or not thresholds.holds_for(window):
+        return found
+    return _judged(found, thresholds.answers.get(found.name), thresholds)
 
 
 def _judged(found: FeatureDrift, limits: Mapping[str, float] | None, thresholds: DriftThresholds) -> FeatureDrift:

@@ -91,11 +91,20 @@ def error_bars(sized: Sized) -> tuple[ErrorBar, ...]:
         return ()
     low, high = (_quantile(sized.counts, sized.mean, share) for share in (0.01, 0.99))
     edges = np.linspace(low, high, _BARS + 1) if high > low else np.array([low, low])
-    inside = np.clip(np.searchsorted(edges, sized.mean, side="right") - 1, 0, max(0, len(edges) - 2))
-    rows = np.bincount(inside, weights=sized.counts, minlength=len(edges) - 1)
+    below = np.searchsorted(sized.mean, edges) if (sized.counts == 1).all() else _below(sized, edges)
+    rows = np.diff(np.concatenate([[0], below[1:-1], [sized.counts.sum()]]))
     return tuple(
         ErrorBar(low=float(a), high=float(b), rows=int(n)) for a, b, n in zip(edges, edges[1:], rows, strict=False)
     )
+
+
+def _below(sized: Sized, edges: Floats) -> Floats:
+    """How many rows lie below each edge, a group spread between the middles of the gaps to its neighbours.
+
+    Where groups are as wide as bars, bars of one and of two of them would else stand like the teeth of a comb.
+    """
+    ends = np.concatenate([sized.mean[:1], (sized.mean[1:] + sized.mean[:-1]) / 2, sized.mean[-1:]])
+    return np.rint(np.interp(edges, ends, np.concatenate([[0], sized.counts.cumsum()])))
 
 
 def _r2_band(means: Floats) -> tuple[float, float] | None:
@@ -129,17 +138,45 @@ def _median_size(counts: Ints, mean: Floats) -> Floats:
 
 
 def _root_band(sized: Sized) -> tuple[float, float] | None:
-    """Band of the root of a mean square, by the normal law of its logarithm: a mean of squares leans to one side.
+    """Band of the root of a mean square, each end the further of two: a mean of squares leans, and its own spread is
+    little known, the more so the heavier the tails of the errors are.
 
-    Source: the delta method; DasGupta (2008), Asymptotic Theory of Statistics and Probability, 3.4.
+    Sources: the normal law of its logarithm by the delta method, DasGupta (2008), Asymptotic Theory of Statistics and
+    Probability, 3.4; and the cubic that takes its skewness away, Hall (1992), "On the removal of skewness by
+    transformation", at the point of a t law with the degrees of freedom of that spread, Satterthwaite (1946).
     """
     n, squares = int(sized.counts.sum()), sized.mean**2
     mean = float((sized.counts * squares).sum()) / n
     if n < 2 or not 0 < mean < np.inf:
         return None
-    variance = float((sized.counts * (squares / mean - 1) ** 2).sum()) / (n - 1)
-    half = Z * float(np.sqrt(variance / n)) / 2
-    return float(np.sqrt(mean) * np.exp(-half)), float(np.sqrt(mean) * np.exp(half))
+    away = squares / mean - 1
+    error = float(np.sqrt((sized.counts * away**2).sum() / (n - 1) / n))
+    skewness, kurtosis = (_standardized(sized.counts, away, power) for power in (3, 4))
+    far = _t_point(2 * n / max(kurtosis - 1, 1e-9))
+    low = min(np.exp(-Z * error), max(0.0, 1 - error * _leaning(far, skewness, n)))
+    high = max(np.exp(Z * error), 1 - error * _leaning(-far, skewness, n))
+    return float(np.sqrt(mean * low)), float(np.sqrt(mean * high))
+
+
+def _standardized(counts: Ints, away: Floats, power: int) -> float:
+    """A standardized moment of values in groups; 0 where all are equal. away : how far each lies from the mean of all."""
+    n = counts.sum()
+    spread = float((counts * away**2).sum() / n)
+    return float((counts * away**power).sum() / n) / spread ** (power / 2) if spread > 0 else 0.0
+
+
+def _t_point(freedom: float) -> float:
+    """The 97.5 % point of Student's law."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(min(freedom, 1e6), 0.975))
+
+
+def _leaning(point: float, skewness: float, n: int) -> float:
+    """Where a studentized mean lies when, its skewness taken away, it would lie at `point`."""
+    lean = skewness / np.sqrt(n)
+    # So close to none the quotient below loses its digits.
+    return point if abs(lean) < 1e-6 else float(3 / lean * (np.cbrt(1 + lean * (point - lean / 6)) - 1))
 
 
 def _of_order(ordered: Floats, share: float) -> Metric:

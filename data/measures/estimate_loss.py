@@ -95,15 +95,18 @@ def realized_errors(errors: Floats) -> dict[str, float]:
 def _fitted(inputs: Floats, categories: NDArray[np.bool_], losses: Floats) -> tuple[tuple[Any, ...], float]:
     """A model for each fold left out, and how widely the losses of that fold scatter around its answers."""
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
 
     fold = np.random.default_rng(0).permutation(len(losses)) % FOLDS
     models, told = [], np.empty(len(losses))
-    for left_out in range(FOLDS):
-        model = HistGradientBoostingRegressor(
-            max_iter=60, min_samples_leaf=40, early_stopping=False, categorical_features=categories, random_state=0
-        ).fit(inputs[fold != left_out], losses[fold != left_out])
-        models.append(model)
-        told[fold == left_out] = np.maximum(model.predict(inputs[fold == left_out]), 0.0)
+    # Its threads wait for each other in a busy loop: beside other work two of them took a hundred times as long as one.
+    with threadpool_limits(1):
+        for left_out in range(FOLDS):
+            model = HistGradientBoostingRegressor(
+                max_iter=60, min_samples_leaf=40, early_stopping=False, categorical_features=categories, random_state=0
+            ).fit(inputs[fold != left_out], losses[fold != left_out])
+            models.append(model)
+            told[fold == left_out] = np.maximum(model.predict(inputs[fold == left_out]), 0.0)
     size = (told**2).mean()
     return tuple(models), float(((losses - told) ** 2).mean() / size) if size else 0.0
 
@@ -111,7 +114,10 @@ def _fitted(inputs: Floats, categories: NDArray[np.bool_], losses: Floats) -> tu
 def _told(models: tuple[Any, ...], inputs: Floats) -> Floats:
     if len(inputs) == 0:  # scikit-learn refuses to predict nothing
         return np.zeros((len(models), 0))
-    return np.array([np.maximum(model.predict(inputs), 0.0) for model in models])
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return np.array([np.maximum(model.predict(inputs), 0.0) for model in models])
 
 
 def _expected(each: Floats, scatter: Floats) -> Expected:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from pilothouse.data.measures.shapley import Shares
 
 
+class By(StrEnum):
+    """Who finds contributions: Pilothouse's own Shapley values of the answer, or the library shap, by the model's kind."""
+
+    OURS = "ours"
+    SHAP = "shap"
+
+
 class Standing(StrEnum):
     """How a value stands to the values of the reference."""
 
@@ -67,8 +74,10 @@ class Explanation:
     id, at, logged_at, role : of a logged row, else None. label, observed_at : the label that holds, None where unknown.
     said : as logged; of a row that was given, as scored now. today : what the same version says to the row now.
     live : the champion at the time of the row. champion : what today's champion says to the same row.
-    outcome : in words, what the score is. base : mean score of `background` reference rows; base and all contributions
-    add up to the score of `today`, missing it by `gap`. features : largest contribution first.
+    outcome : in words, what the score is. explained : in words, what contributions are of: the same, unless `by` shap they
+    are of log-odds or the like. base : its mean over `background` reference rows; base and all contributions add up to
+    `total`, missing it by `gap`. features : largest contribution first.
+    of_class : of several classes the one whose chance it is.
     method : how the contributions were found, in words. reason : why there are none; then they are all None.
     """
 
@@ -86,7 +95,11 @@ class Explanation:
     outcome: str
     features: tuple[FeatureLine, ...]
     reference_rows: int
+    by: By = By.OURS
+    of_class: Value = None
+    explained: str = ""
     base: float | None = None
+    total: float | None = None
     background: int = 0
     gap: float | None = None
     method: str = ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -26,9 +27,10 @@ class HealthRules:
     """How far back the best stretch is looked for: half a year, so that last year's season does not set the mark."""
     least_labelled: int = 500
     """Labelled rows below which a span is not judged."""
-    auc_drop_critical: float = 0.03
-    auc_drop_watch: float = 0.015
-    auc_below_reference: float = 0.02
+    drop_critical: float = 0.03
+    drop_watch: float = 0.015
+    below_reference: float = 0.02
+    """Of ROC AUC, and of accuracy; of an error five times as much, as a share of it: see `Yardstick`."""
     calibration_low: float = 0.8
     calibration_high: float = 1.25
     """Mean score over positive rate: beyond these it promises a quarter more, or a fifth less, than comes true."""
@@ -80,6 +82,67 @@ class Facts:
 
 
 HEALTH_RULES = HealthRules()
+_NOTHING = Metric(value=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """The metric by which models of a task are judged.
+
+    rule : begins the names of its rules. high_is_good : ROC AUC and accuracy are compared by their difference, an
+    error by the share that it has grown by. scale : what margins are multiplied by: a tenth of an error is worth what
+    0.02 of ROC AUC is, as in plans. act : what to do next.
+    """
+
+    metric: str
+    title: str
+    rule: str
+    act: str
+    high_is_good: bool = True
+    scale: float = 1.0
+
+    @property
+    def beyond(self) -> str:
+        return "below" if self.high_is_good else "above"
+
+    def goodness(self, metrics: Mapping[str, Metric]) -> float:
+        """The higher, the better; lowest where there is no value."""
+        value = metrics.get(self.metric, _NOTHING).value
+        return -math.inf if value is None else value if self.high_is_good else -value
+
+    def worse_by(self, now: Metric, then: Metric) -> float | None:
+        """By how much `now` is worse; None where one has no value or no band, or an error of 0 cannot grow by a share."""
+        if now.value is None or then.value is None or now.high is None or then.high is None:
+            return None
+        if self.high_is_good:
+            return then.value - now.value
+        return now.value / then.value - 1 if then.value > 0 else None
+
+    def apart(self, now: Metric, then: Metric) -> bool:
+        """Whether the two 95 % bands do not meet, `now` being the worse one."""
+        worse, better = (now, then) if self.high_is_good else (then, now)
+        return worse.high is not None and better.low is not None and worse.high < better.low
+
+    def said(self, metric: Metric) -> str:
+        return f"{self.title} {self.figure(metric)}"
+
+    def figure(self, metric: Metric) -> str:
+        return "–" if metric.value is None else _figure(metric.value)
+
+    def share(self, amount: float, form: str = ".3f") -> str:
+        """A difference in the metric's own terms."""
+        return f"{amount:{form}}" if self.high_is_good else f"{amount:.1%}"
+
+
+_RANKING = Yardstick(metric="roc_auc", title="ROC AUC", rule="auc", act="Retrain")
+YARDSTICKS = (
+    _RANKING,
+    Yardstick(metric="accuracy", title="Accuracy", rule="accuracy", act="Look at its segments"),
+    Yardstick(
+        metric="mae", title="Mean absolute error", rule="mae", act="Look at its segments", high_is_good=False, scale=5.0
+    ),
+)
+"""By task; a model has the first of them that it is measured by. Only binary models can be retrained here so far."""
 
 
 def judge(facts: Facts, rules: HealthRules = HEALTH_RULES) -> Health:
@@ -96,49 +159,49 @@ def judge(facts: Facts, rules: HealthRules = HEALTH_RULES) -> Health:
     return Health(state=reasons[0].state if reasons else State.HEALTHY, reasons=reasons)
 
 
-def auc_decay(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
-    """The newest span ranks worse than the model's own best; where the 95 % bands are apart, chance is no excuse."""
+def decay(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
+    """The newest span does worse than the model's own best; where the 95 % bands are apart, chance is no excuse."""
     past = [s for s in facts.past if _judged(s, rules) and s.window.start >= facts.now - rules.look_back - rules.recent]
-    if not _judged(facts.recent, rules) or not past:
-        return
     recent = facts.recent
-    assert recent is not None
-    best = max(past, key=lambda stretch: _auc(stretch).value or 0.0)
-    now, then = _auc(recent), _auc(best)
-    if now.value is None or then.value is None or now.high is None or then.low is None:
+    yardstick = None if recent is None else _yardstick(recent.metrics)
+    if recent is None or yardstick is None or not _judged(recent, rules) or not past:
         return
-    drop = then.value - now.value
-    if drop >= rules.auc_drop_critical and now.high < then.low:
-        state, limit = State.CRITICAL, rules.auc_drop_critical
-    elif drop >= rules.auc_drop_watch and (rules.agreed is None or now.high < then.low):
-        # The best of many short spans lies high by chance; a plan's false alarms are counted, so that must not be one.
-        state, limit = State.WATCH, rules.auc_drop_watch
+    best = max(past, key=lambda stretch: yardstick.goodness(stretch.metrics))
+    now, then = recent.metrics[yardstick.metric], best.metrics.get(yardstick.metric, _NOTHING)
+    drop = yardstick.worse_by(now, then)
+    if drop is None:
+        return
+    apart = yardstick.apart(now, then)
+    critical, watch = yardstick.scale * rules.drop_critical, yardstick.scale * rules.drop_watch
+    if drop >= critical and apart:
+        state, limit = State.CRITICAL, critical
+    elif drop >= watch and (apart or (rules.agreed is None and yardstick is _RANKING)):
+        # The best of many short spans is good by chance; a plan's false alarms are counted, so that must not be one.
+        state, limit = State.WATCH, watch
     else:
         return
+    days = _days(rules.recent)
     sentence = (
-        f"ROC AUC {now.value:.3f} over the last {_days(rules.recent)} days, {drop:.3f} below its best {_days(rules.recent)} "
-        f"days ({then.value:.3f}, {_span(best.window, facts.zone)}); the rule allows {limit:g}"
+        f"{yardstick.said(now)} over the last {days} days, {yardstick.share(drop)} {yardstick.beyond} its best {days} "
+        f"days ({yardstick.figure(then)}, {_span(best.window, facts.zone)}); the rule allows {yardstick.share(limit, 'g')}"
     )
-    yield _reason("auc_decay", state, drop, limit, sentence, "Retrain")
+    yield _reason(f"{yardstick.rule}_decay", state, drop, limit, sentence, yardstick.act)
 
 
-def auc_below_reference(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
-    """The newest span ranks worse than the model did on the rows it was accepted on."""
-    if rules.agreed is not None:
+def worse_than_reference(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
+    """The newest span does worse than the model did on the rows it was accepted on."""
+    recent = facts.recent
+    yardstick = None if recent is None else _yardstick(recent.metrics)
+    if rules.agreed is not None or recent is None or yardstick is None or not _judged(recent, rules):
         return
-    expected = facts.reference.get("roc_auc")
-    if not _judged(facts.recent, rules) or facts.recent is None or expected is None:
-        return
-    now = _auc(facts.recent)
-    if now.value is None or now.high is None or expected.value is None or expected.low is None:
-        return
-    gap = expected.value - now.value
-    if gap >= rules.auc_below_reference and now.high < expected.low:
+    now, expected = recent.metrics[yardstick.metric], facts.reference.get(yardstick.metric, _NOTHING)
+    gap, limit = yardstick.worse_by(now, expected), yardstick.scale * rules.below_reference
+    if gap is not None and gap >= limit and yardstick.apart(now, expected):
         sentence = (
-            f"ROC AUC {now.value:.3f} over the last {_days(rules.recent)} days, {gap:.3f} below its reference "
-            f"({expected.value:.3f}); the rule allows {rules.auc_below_reference:g}"
+            f"{yardstick.said(now)} over the last {_days(rules.recent)} days, {yardstick.share(gap)} {yardstick.beyond} "
+            f"its reference ({yardstick.figure(expected)}); the rule allows {yardstick.share(limit, 'g')}"
         )
-        yield _reason("auc_reference", State.CRITICAL, gap, rules.auc_below_reference, sentence, "Retrain")
+        yield _reason(f"{yardstick.rule}_reference", State.CRITICAL, gap, limit, sentence, yardstick.act)
 
 
 def agreed_watch(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
@@ -150,18 +213,19 @@ def agreed_watch(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
         return
     gap, allowed = found
     if gap > allowed:
+        yardstick = next(y for y in YARDSTICKS if y.metric == terms.metric)
         sentence = (
-            f"{terms.metric} {now.value:.3f} over the last {terms.days} days, {gap:.3f} worse than on the reference "
-            f"({terms.expected:.3f}); the plan allows {allowed:.3f}, {terms.margin:.1f} standard errors"
+            f"{yardstick.said(now)} over the last {terms.days} days, {_figure(gap)} worse than on the reference "
+            f"({_figure(terms.expected)}); the plan allows {_figure(allowed)}, {terms.margin:.1f} standard errors"
         )
-        yield _reason("plan", State.CRITICAL, gap, allowed, sentence, "Retrain")
+        yield _reason("plan", State.CRITICAL, gap, allowed, sentence, yardstick.act)
 
 
 def calibration(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
     """Its scores promise clearly more, or fewer, positives than came true."""
     if not _judged(facts.recent, rules) or facts.recent is None:
         return
-    said, came = facts.recent.metrics["mean_score"], facts.recent.metrics["positive_rate"]
+    said, came = (facts.recent.metrics.get(name, _NOTHING) for name in ("mean_score", "positive_rate"))
     if said.value is None or not came.value or came.low is None or came.high is None:
         return
     ratio = said.value / came.value
@@ -238,8 +302,8 @@ def latency(facts: Facts, _rules: HealthRules) -> Iterator[Reason]:
 
 
 _ALL: tuple[Callable[[Facts, HealthRules], Iterator[Reason]], ...] = (
-    auc_decay,
-    auc_below_reference,
+    decay,
+    worse_than_reference,
     agreed_watch,
     calibration,
     drift,
@@ -254,11 +318,19 @@ def _reason(rule: str, state: State, value: float | None, threshold: float | Non
 
 
 def _judged(stretch: Stretch | None, rules: HealthRules) -> bool:
-    return stretch is not None and stretch.labelled >= rules.least_labelled and "roc_auc" in stretch.metrics
+    return stretch is not None and stretch.labelled >= rules.least_labelled
 
 
-def _auc(stretch: Stretch) -> Metric:
-    return stretch.metrics["roc_auc"]
+def _yardstick(metrics: Mapping[str, Metric]) -> Yardstick | None:
+    return next((yardstick for yardstick in YARDSTICKS if yardstick.metric in metrics), None)
+
+
+def _figure(value: float) -> str:
+    """
+    >>> _figure(0.7214), _figure(130.0976)
+    ('0.721', '130.1')
+    """
+    return f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def _too_few_labels(stretch: Stretch | None, rules: HealthRules) -> Reason:

@@ -16,6 +16,7 @@ from pilothouse.data.measures.drift import LEAST_ROWS
 from pilothouse.data.measures.feature_drift import measure_psi
 from pilothouse.data.measures.outcomes import Floats, Ints
 from pilothouse.data.measures.reweighting import Judge, Judged, Support, support
+from pilothouse.data.measures.together import design_effect, variance_of_sums
 from pilothouse.data.rollups.bins import NumberBins
 from pilothouse.data.rollups.profile import FeatureProfile
 from pilothouse.data.signature import Kind
@@ -108,7 +109,8 @@ class Shift:
     """One feature of the reference rows, and how the window has it.
 
     codes : shape (reference rows,): the slot of each. current : int64, shape (slots,): the window's rows by slot.
-    ordered : how many of the slots, the first, are numbers in rising order.
+    ordered : how many of the slots, the first, are numbers in rising order. buckets : int64, shape (buckets, slots):
+    the window's rows told apart by day, the same days for each feature; None where rows are taken one by one.
     """
 
     name: str
@@ -117,9 +119,12 @@ class Shift:
     current: Ints
     ordered: int
     psi: float | None
+    buckets: Ints | None = None
 
     @classmethod
-    def of(cls, name: str, profile: FeatureProfile, values: pl.Series, current: Ints) -> Shift:
+    def of(
+        cls, name: str, profile: FeatureProfile, values: pl.Series, current: Ints, buckets: Ints | None = None
+    ) -> Shift:
         """values : of the reference rows, in the order of the judge's."""
         return cls(
             name=name,
@@ -128,13 +133,59 @@ class Shift:
             current=current,
             ordered=profile.bins.missing if isinstance(profile.bins, NumberBins) else 0,
             psi=measure_psi(profile, current),
+            buckets=buckets,
         )
 
 
-def measure_effects(metric: str, judge: Judge, shifts: Sequence[Shift], rows: int, realized: Metric) -> Effects:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """What rows of a day, which share something, do to bands. by : "days", "hours" or "weeks" of the window's rows.
+
+    reference : by what factor they make the variance of the metric on the reference larger, as the window's labels tell.
+    rows : of the reference in a day.
+    """
+
+    reference: float = 1.0
+    rows: float = 1.0
+    by: str = "rows"
+
+    @classmethod
+    def by_labels(cls, shown: Metric, rows: float, reference_rows: float) -> Together:
+        """As the metric of the window's labelled rows tells it, with so many of them in a day, of the reference's so many."""
+        return cls(
+            reference=design_effect(shown.wider**2, rows, reference_rows), rows=reference_rows, by=shown.by
+        )  # fmt: skip
+
+    def of_rows(self, influence: Floats, alike: float = 1.0) -> _Variance:
+        """Variance of a value from the influence of the reference rows that it rests on.
+
+        alike : how alike the weights of rows of a day are, by which they count: what moves all rows of a day moves the
+        metric, but not its change where each day's rows weigh as much as before.
+        """
+        alone = float(influence @ influence) / len(influence) ** 2
+        return _Variance(alone * (1 + (self.reference - 1) * alike), alone)
+
+    def of_slots(self, influence: Floats, alike: float) -> _Variance:
+        """The same of influence that hangs on a row's slot alone; alike : how alike that is among rows of a day."""
+        alone = float(influence @ influence) / len(influence) ** 2
+        return _Variance(alone * (1 + max(0.0, self.rows - 1) * alike), alone)
+
+    def metric(self, value: float, variance: _Variance, kind: str = KIND) -> Metric:
+        half = Z * math.sqrt(variance.together)
+        wider = math.sqrt(variance.together / variance.alone) if variance.alone > 0 else 1.0
+        return Metric(value=value, low=value - half, high=value + half, kind=kind, by=self.by, wider=wider)
+
+
+ALONE = Together()
+
+
+def measure_effects(
+    metric: str, judge: Judge, shifts: Sequence[Shift], rows: int, realized: Metric, together: Together = ALONE
+) -> Effects:
     """The effect of each feature's drift on `metric`, and the remainder.
 
     judge : holds the reference rows. rows : how many there are, at least one. realized : the metric of the window.
+    together : what the rows of a day do to the bands.
     For each feature the reference rows are weighted by current share / reference share of their slot, and the metric is
     measured again. Bands are 95 %, normal, by the delta method over both samples: the reference's rows and the window's.
     Source of the weights: Horvitz and Thompson (1952); of poststratified variances: Holt and Smith (1979).
@@ -143,36 +194,70 @@ def measure_effects(metric: str, judge: Judge, shifts: Sequence[Shift], rows: in
     if base is None:
         nothing = Metric(value=None, kind=KIND, reason="the reference rows cannot say this metric: one class alone")
         return Effects(reference=nothing, change=nothing, features=(), summed=nothing, remainder=nothing)
-    ledger = _Ledger(base)
+    ledger = _Ledger(base, together)
     features = [_effect(metric, judge, shift, base, ledger) for shift in shifts]
-    reference = _metric(base.value, _variance(base.influence), "realized")
+    reference = together.metric(base.value, together.of_rows(base.influence), "realized")
     return Effects(
         reference=reference,
-        change=_change(realized, reference),
+        change=_change(together, realized, reference),
         features=tuple(sorted(features, key=_rank)),
         summed=ledger.summed(),
         remainder=ledger.remainder(realized),
     )
 
 
-class _Ledger:
-    """Adds effects up, with the influence of each reference row and of each slot's rows on the sum."""
+@dataclass(frozen=True, slots=True)
+class _Variance:
+    """Variance of a value: with rows that go together taken so, and with each row taken by itself."""
 
-    def __init__(self, base: Judged) -> None:
+    together: float
+    alone: float
+
+    def __add__(self, other: _Variance) -> _Variance:
+        return _Variance(self.together + other.together, self.alone + other.alone)
+
+
+class _Ledger:
+    """Adds effects up, with the influence of each reference row, of each slot's rows and of each day on the sum."""
+
+    def __init__(self, base: Judged, together: Together) -> None:
+        self.together = together
         self._base, self._total = base, 0.0
         self._of_reference, self._of_window = np.zeros_like(base.influence), np.zeros_like(base.influence)
+        self._of_buckets: Floats | None = None
         self._rows: int | None = None
+        self._alike = 0.0
 
-    def enter(self, effect: float, of_reference: Floats, of_window: Floats, rows: int) -> None:
+    def enter(self, effect: float, of_reference: Floats, by_slot: Floats, known: Support, shift: Shift) -> _Variance:
+        """Adds one effect; returns its variance.
+
+        of_reference : influence of each reference row on it. by_slot : that of a row of the window, float64, (slots,).
+        """
         self._total += effect
         self._of_reference += of_reference
-        self._of_window += of_window
-        self._rows = rows if self._rows is None else min(self._rows, rows)
+        self._of_window += by_slot[shift.codes]
+        self._rows = known.rows if self._rows is None else min(self._rows, known.rows)
+        spread = max(0.0, float(known.shares @ by_slot**2) - float(known.shares @ by_slot) ** 2) / known.rows
+        if shift.buckets is None:
+            self._alike = 1.0
+            return self.together.of_rows(of_reference) + _of_window(spread, None)
+        of_buckets = known.by_bucket(by_slot, shift.buckets)
+        self._of_buckets = of_buckets if self._of_buckets is None else self._of_buckets + of_buckets
+        return self._of_reference_rows(of_reference, known, shift, shift.buckets) + _of_window(spread, of_buckets)
+
+    def _of_reference_rows(self, influence: Floats, known: Support, shift: Shift, buckets: Ints) -> _Variance:
+        """What hangs on the slots in which the reference's days happen to lie, and the rest, which goes with the labels."""
+        of_slot = np.bincount(shift.codes, self._base.influence, len(known.counts)) / np.maximum(known.counts, 1)
+        between, alike = -of_slot[shift.codes], known.alike(known.ratios, buckets)
+        self._alike = max(self._alike, alike)
+        rest = self.together.of_rows(influence - between, alike)
+        return self.together.of_slots(between, known.alike(of_slot, buckets)) + rest
 
     def summed(self) -> Metric:
         if self._rows is None:
             return Metric(value=None, kind=KIND, reason="no feature's effect can be said")
-        return _metric(self._total, _variance(self._of_reference) + self._joint())
+        of_reference = self.together.of_rows(self._of_reference, self._alike)
+        return self.together.metric(self._total, of_reference + self._joint())
 
     def remainder(self, realized: Metric) -> Metric:
         if realized.value is None or self._rows is None:
@@ -181,12 +266,12 @@ class _Ledger:
         variance = _variance_of(realized)
         if variance is None:
             return Metric(value=rest, kind=KIND, reason="the realized metric has no band, so this has none")
-        both = self._of_reference + self._base.influence
-        return _metric(rest, variance + _variance(both) + self._joint())
+        both = self.together.of_rows(self._of_reference + self._base.influence)
+        return self.together.metric(rest, variance + both + self._joint())
 
-    def _joint(self) -> float:
-        """Variance of the sum by the window's rows; how features go together is taken from the reference."""
-        return float(self._of_window.var()) / max(self._rows or 1, 1)
+    def _joint(self) -> _Variance:
+        """Variance of the sum by the window's rows; how features go together in a row is taken from the reference."""
+        return _of_window(float(self._of_window.var()) / max(self._rows or 1, 1), self._of_buckets)
 
 
 def _effect(metric: str, judge: Judge, shift: Shift, base: Judged, ledger: _Ledger) -> FeatureImpact:
@@ -204,21 +289,23 @@ def _effect(metric: str, judge: Judge, shift: Shift, base: Judged, ledger: _Ledg
     moved = judge.judge(weights)
     if moved is None:
         return _silent(found, "the reference rows that are like this window's are of one class alone")
-    effect, variance = _entered(moved, weights, shift.codes, known, base, ledger)
+    effect = ledger.together.metric(*_entered(moved, weights, shift, known, base, ledger))
+    value = effect.value or 0.0
     return replace(
         found,
-        effect=_metric(effect, variance),
-        loss=(loss := -effect if metric in HIGHER_IS_BETTER else effect),
-        sure_loss=(sure := _sure(loss, variance)),
+        effect=effect,
+        loss=(loss := -value if metric in HIGHER_IS_BETTER else value),
+        sure_loss=(sure := _sure(loss, effect)),
         verdict=Verdict.COSTS if sure > 0 else Verdict.GAINS if sure < 0 else Verdict.UNCLEAR,
         note=_note(known, len(weights)),
     )
 
 
 def _entered(
-    moved: Judged, weights: Floats, codes: Ints, known: Support, base: Judged, ledger: _Ledger
-) -> tuple[float, float]:
+    moved: Judged, weights: Floats, shift: Shift, known: Support, base: Judged, ledger: _Ledger
+) -> tuple[float, _Variance]:
     """The effect and its variance; both are entered in the ledger."""
+    codes = shift.codes
     by_slot = np.bincount(codes, weights=moved.influence, minlength=len(known.counts)) / np.maximum(known.counts, 1)
     # Of a slot with one row nobody knows how far its rows lie apart: it is taken as one draw from all of them.
     alone = known.counts < 2
@@ -226,42 +313,35 @@ def _entered(
     middle = np.where(alone, 0.0, by_slot)
     of_reference = weights * (moved.influence - middle[codes]) * spread[codes] - base.influence
     effect = moved.value - base.value
-    ledger.enter(effect, of_reference, by_slot[codes], known.rows)
-    of_window = float(known.shares @ by_slot**2) - float(known.shares @ by_slot) ** 2
-    return effect, _variance(of_reference) + max(0.0, of_window) / known.rows
+    return effect, ledger.enter(effect, of_reference, by_slot, known, shift)
 
 
-def _variance(influence: Floats) -> float:
-    """Variance of a value from the influence of the rows that it rests on."""
-    return float(influence @ influence) / len(influence) ** 2
+def _of_window(alone: float, of_buckets: Floats | None) -> _Variance:
+    """alone : variance by the window's rows one by one. of_buckets : what each day of them adds; None where not known."""
+    return _Variance(alone if of_buckets is None else max(alone, variance_of_sums(of_buckets)), alone)
 
 
-def _variance_of(metric: Metric) -> float | None:
+def _variance_of(metric: Metric) -> _Variance | None:
     error = standard_error(metric)
-    return None if error is None else error**2
+    return None if error is None else _Variance(error**2, (error / metric.wider) ** 2)
 
 
-def _metric(value: float, variance: float, kind: str = KIND) -> Metric:
-    half = Z * math.sqrt(variance)
-    return Metric(value=value, low=value - half, high=value + half, kind=kind)
-
-
-def _change(realized: Metric, reference: Metric) -> Metric:
+def _change(together: Together, realized: Metric, reference: Metric) -> Metric:
     if realized.value is None or reference.value is None:
         return Metric(value=None, reason=realized.reason)
     now, before = _variance_of(realized), _variance_of(reference)
     if now is None or before is None:
         return Metric(value=realized.value - reference.value, reason="the realized metric has no band")
-    return _metric(realized.value - reference.value, now + before, "realized")
+    return together.metric(realized.value - reference.value, now + before, "realized")
 
 
 def _silent(found: FeatureImpact, reason: str) -> FeatureImpact:
     return replace(found, effect=Metric(value=None, kind=KIND, reason=reason), note=reason)
 
 
-def _sure(loss: float, variance: float) -> float:
+def _sure(loss: float, effect: Metric) -> float:
     """The end of the loss's band that is nearer to 0; 0 where the band holds it."""
-    half = Z * math.sqrt(variance) + np.finfo(float).eps
+    half = (standard_error(effect) or 0.0) * Z + np.finfo(float).eps
     return math.copysign(max(0.0, abs(loss) - half), loss)
 
 

@@ -11,6 +11,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+LARGEST = 1e100
+"""A number beyond this, to either side, counts as infinite: its square, added up over rows, is beyond what can be held."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:

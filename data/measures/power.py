@@ -43,13 +43,19 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """A metric on the reference. error : its standard error, above 0. rows : the labelled rows it rests on."""
+    """A metric on the reference. error : its standard error, above 0. rows : the labelled rows it rests on.
+
+    wider : by what factor `error` is larger because rows of a day of the reference share something. together : by what
+    factor that of a day of the traffic is, for the same reason.
+    """
 
     metric: str
     value: float
     error: float
     rows: int
     high_is_good: bool = True
+    wider: float = 1.0
+    together: float = 1.0
 
 
 def alarms_per_month(margin: float, days: int, shared: float = 0.0) -> float:
@@ -86,11 +92,12 @@ def margin_for(budget: float, days: int, shared: float = 0.0) -> float:
 def watch(expected: Expected, days: int, rows: int, loss: float, budget: float) -> Watch:
     """How well `rows` labelled rows in each span of `days` show a loss of `loss`, with `budget` false alarms a month.
 
-    loss, budget : above 0. The variance of the metric falls with the number of rows, from what it is on the reference.
+    loss, budget : above 0. The variance of the metric falls with the number of rows, from what it is on the reference,
+    and with that of days where rows of a day share something.
     """
     from scipy.stats import norm
 
-    of_span = expected.error * math.sqrt(expected.rows / rows)
+    of_span = expected.error / expected.wider * expected.together * math.sqrt(expected.rows / rows)
     error = math.hypot(expected.error, of_span)
     shared = expected.error**2 / error**2
     margin = margin_for(budget, days, shared)
@@ -124,12 +131,12 @@ def gap_and_allowance(now: Metric, terms: WatchTerms) -> tuple[float, float] | N
     if now.value is None or error is None:
         return None
     gap = (terms.expected - now.value) * (1 if terms.high_is_good else -1)
-    return gap, terms.margin * math.hypot(error, terms.error)
+    return gap, terms.margin * math.hypot(error / now.wider * max(now.wider, terms.together), terms.error)
 
 
 def terms_of(chosen: Watch, expected: Expected, budget: float) -> WatchTerms:
     """What is agreed on when a span is."""
     return WatchTerms(
         metric=expected.metric, days=chosen.days, margin=chosen.margin, expected=expected.value, error=expected.error,
-        loss=chosen.loss, budget=budget, high_is_good=expected.high_is_good,
+        loss=chosen.loss, budget=budget, high_is_good=expected.high_is_good, together=expected.together,
     )  # fmt: skip

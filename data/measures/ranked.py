@@ -87,8 +87,7 @@ class Ranked:
         """The threshold that these groups can tell: itself where they are exact, else the nearest edge of a step."""
         if self.exact:
             return threshold
-        edges = score_slot_edges()
-        return float(edges[np.abs(_log_odds(edges) - _log_odds(np.array([threshold]))).argmin()])
+        return float(score_slot_edges()[slot_from(threshold)])
 
     def place(self, threshold: float) -> int:
         """How many groups lie below `threshold`: those from there on are flagged."""
@@ -113,11 +112,26 @@ class Ranked:
         return cells_at_each(self.counts)
 
 
+def slot_from(threshold: float) -> int:
+    """The step of the roll-ups that begins nearest to `threshold`: rows from there on count as flagged."""
+    return int(np.abs(_log_odds(score_slot_edges()) - _log_odds(np.array([threshold]))).argmin())
+
+
 def cells_at_each(counts: Ints) -> Ints:
     """tn, fp, fn, tp at each threshold; counts : (..., 2, groups). Returns (..., 4, groups + 1)."""
     below = np.concatenate([np.zeros((*counts.shape[:-1], 1), np.int64), counts.cumsum(axis=-1)], axis=-1)
     above = below[..., -1:] - below
     return np.stack([below[..., 0, :], above[..., 0, :], below[..., 1, :], above[..., 1, :]], axis=-2)
+
+
+def area_under_curve(counts: Ints) -> Floats:
+    """ROC AUC, rows of one group as ties; counts : int64, (..., 2, groups). Returns float64, shape (...); NaN with one class.
+
+    Source: Hanley and McNeil (1982). What `bands.auc_with_variance` gives, of many samples at once.
+    """
+    negatives, positives = counts[..., 0, :].astype(np.float64), counts[..., 1, :]
+    beaten = (positives * (negatives.cumsum(axis=-1) - negatives / 2)).sum(axis=-1)
+    return _ratio(beaten, positives.sum(axis=-1) * negatives.sum(axis=-1))
 
 
 def average_precision(counts: Ints) -> Floats:

@@ -99,6 +99,7 @@ class Support:
     ratios : float64, same shape: the weight of a reference row by its slot; 0 where there is none.
     counts : int64, same shape: reference rows. rows : the window's rows that the shares speak of.
     unsupported : share of the window's rows in slots without a reference row.
+    stands : int64, same shape: the slot whose reference rows stand for each; one without rows stands for nothing.
     """
 
     shares: Floats
@@ -106,6 +107,32 @@ class Support:
     counts: Ints
     rows: int
     unsupported: float
+    stands: Ints
+
+    def by_bucket(self, values: Floats, buckets: Ints) -> Floats:
+        """What the rows of each bucket add to the window's mean of `values`, less their share of it.
+
+        values : float64, shape (slots,). buckets : int64, shape (buckets, slots), of the window's rows.
+        Returns float64, shape (buckets,).
+        """
+        there = self.counts[self.stands] > 0
+        away = np.where(there, values[self.stands] - float(self.shares @ values), 0.0)
+        summed: Floats = buckets @ away / max(self.rows, 1)
+        return summed
+
+    def alike(self, values: Floats, buckets: Ints) -> float:
+        """Correlation, 0 to 1, of what two of the window's rows of one bucket have of `values`; both as in `by_bucket`.
+
+        Source: the intraclass correlation as a mean over pairs, Donner (1986).
+        """
+        there = self.counts[self.stands] > 0
+        away = np.where(there, values[self.stands] - float(self.shares @ values), 0.0)
+        rows = buckets.sum(axis=1).astype(np.float64)
+        squares, pairs = float(buckets.sum(axis=0) @ away**2), float(rows @ (rows - 1))
+        if squares <= 0 or pairs <= 0:
+            return 0.0
+        shared = (float(((buckets @ away) ** 2).sum()) - squares) / pairs
+        return min(1.0, max(0.0, shared * float(rows.sum()) / squares))
 
     @property
     def effective_share(self) -> float:
@@ -125,12 +152,13 @@ def support(reference: Ints, current: Ints, ordered: int) -> Support:
     held = reference > 0
     total = int(current.sum())
     unsupported = float(current[~held].sum()) / total if total else 0.0
-    stood_for = np.bincount(_nearest(held, ordered), weights=current, minlength=len(current))
+    stands = _nearest(held, ordered)
+    stood_for = np.bincount(stands, weights=current, minlength=len(current))
     stood_for[~held] = 0
     rows = int(stood_for.sum())
     shares: Floats = stood_for / max(rows, 1)
     ratios = np.divide(shares * reference.sum(), reference, out=np.zeros(len(reference)), where=held)
-    return Support(shares=shares, ratios=ratios, counts=reference, rows=rows, unsupported=unsupported)
+    return Support(shares=shares, ratios=ratios, counts=reference, rows=rows, unsupported=unsupported, stands=stands)
 
 
 def _nearest(held: npt.NDArray[np.bool_], ordered: int) -> Ints:

@@ -18,7 +18,7 @@ LEAST_BUCKETS = 4
 """Buckets with all labels below which nothing is said of the estimates."""
 ALLOWANCE, MOST, LIMIT = 0.5, 3.0, 6.0
 _CHANCE = 0.001
-JUDGED = ("roc_auc", "log_loss", "mae")
+JUDGED = ("roc_auc", "macro_roc_auc", "log_loss", "mae")
 """The metrics that decide, of those that a task has: is the order right, and are the sizes?"""
 
 
@@ -82,6 +82,20 @@ class Scoreboard:
     def trusted(self) -> bool | None:
         """Whether the estimates may be relied on; None when that cannot be said yet."""
         return None if self.standing is Standing.TOO_FEW else self.standing is Standing.HOLDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """Estimates of buckets whose labels are still arriving, oldest first, each of all rows of its bucket.
+
+    lines : none where there is no such bucket, or where nothing can be estimated. trusted : whether past estimates held
+    once the labels had come; None when that cannot be said yet. reason : why there are none, why they are not to be
+    relied on, or why that cannot be said.
+    """
+
+    lines: tuple[ScoreLine, ...]
+    trusted: bool | None
+    reason: str = ""
 
 
 def judge_metric(lines: Sequence[ScoreLine], name: str) -> Track:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from pilothouse.data.history.results import Metric
-from pilothouse.data.measures.bands import Z, auc_band, auc_with_variance
+from pilothouse.data.measures.bands import Z, auc_band, auc_with_variance, share_metric, wilson
 from pilothouse.data.measures.outcomes import Bools, Floats, Ints
 from pilothouse.data.windows import Window
 
@@ -77,13 +77,39 @@ def compare_ranking(groups: Ints, n: int, score: Floats, positive: Bools) -> lis
     ]
 
 
-def compare_means(groups: Ints, n: int, values: Floats, most: float = math.inf) -> list[tuple[Metric, Metric, Metric]]:
-    """Mean of each group, of the rest, and the difference. most : the greatest value that a mean may have."""
+def compare_shares(groups: Ints, n: int, hits: Bools) -> list[tuple[Metric, Metric, Metric]]:
+    """Share of hits of each group, of the rest, and the difference, which is not sure where all are hits, or none.
+
+    Sources: Wilson (1927); of the difference Newcombe (1998), "Interval estimation for the difference between independent
+    proportions", method 10.
+    """
+    rows = np.bincount(groups[groups < n], minlength=n)
+    found = np.bincount(groups[(groups < n) & hits], minlength=n)
+    return [
+        _shares(int(hit), int(of), int(hits.sum() - hit), int(len(hits) - of))
+        for hit, of in zip(found, rows, strict=True)
+    ]
+
+
+def _shares(hit: int, rows: int, hit_elsewhere: int, others: int) -> tuple[Metric, Metric, Metric]:
+    here, there = (
+        share_metric(of_those, of, "") if of >= LABELLED_ROWS else Metric(value=None, reason=_too_few(of))
+        for of_those, of in ((hit, rows), (hit_elsewhere, others))
+    )
+    if here.value is None or there.value is None:
+        return here, there, Metric(value=None, reason=here.reason or there.reason)
+    gap, (low, high), (least, most) = here.value - there.value, wilson(hit, rows), wilson(hit_elsewhere, others)
+    down, up = math.hypot(here.value - low, most - there.value), math.hypot(high - here.value, there.value - least)
+    return here, there, Metric(value=gap, low=gap - down, high=gap + up)
+
+
+def compare_means(groups: Ints, n: int, values: Floats) -> list[tuple[Metric, Metric, Metric]]:
+    """Mean of each group, of the rest, and the difference."""
     sums = np.array([len(values), values.sum(), (values**2).sum()])
     found = []
     for rows in _rows_of(groups, n):
         own = np.array([len(rows), values[rows].sum(), (values[rows] ** 2).sum()])
-        found.append(_compared(_mean(own), _mean(sums - own), int(own[0]), int(sums[0] - own[0]), most))
+        found.append(_compared(_mean(own), _mean(sums - own), int(own[0]), int(sums[0] - own[0]), math.inf))
     return found
 
 
@@ -123,9 +149,13 @@ def _compared(
     return here, there, Metric(value=gap, low=gap - half, high=gap + half)
 
 
+def _too_few(rows: int) -> str:
+    return f"too few labelled rows: {rows:,}; {LABELLED_ROWS} would do"
+
+
 def _said(estimate: Estimate | str, rows: int, most: float) -> Metric:
     if rows < LABELLED_ROWS:
-        return Metric(value=None, reason=f"too few labelled rows: {rows:,}; {LABELLED_ROWS} would do")
+        return Metric(value=None, reason=_too_few(rows))
     if isinstance(estimate, str):
         return Metric(value=None, reason=estimate)
     value, variance = estimate

@@ -9,10 +9,11 @@ import numpy as np
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import mean_metric, wilson
-from pilothouse.data.measures.outcomes import Floats, Ints, Sums
+from pilothouse.data.measures.outcomes import LARGEST, Floats, Ints, Sums
 
 _NO_LABELS = "no labels yet"
 _NO_PREDICTION = "no labelled row has a prediction"
+_NO_NUMBERS = f"no labelled row has numbers as prediction and label; one beyond {LARGEST:g} counts as none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,7 +62,7 @@ def measure_errors(outcomes: Errors) -> dict[str, Metric]:
     """mae, rmse and bias (mean of prediction - label) in the target's unit, and r2 (1 - squared error / variance)."""
     n = outcomes.error.n
     if n == 0:
-        reason = _NO_PREDICTION if outcomes.labelled else _NO_LABELS
+        reason = _NO_NUMBERS if outcomes.labelled else _NO_LABELS
         return {name: Metric(value=None, reason=reason) for name in ("mae", "rmse", "r2", "bias")}
     return {
         "mae": mean_metric(outcomes.absolute),
@@ -73,7 +74,8 @@ def measure_errors(outcomes: Errors) -> dict[str, Metric]:
 
 def _r2(outcomes: Errors) -> Metric:
     target = outcomes.target
-    spread = target.squares - target.total**2 / target.n
+    # Divided first: the square of a sum may pass the range of a double where that of no label does.
+    spread = target.squares - target.total * (target.total / target.n)
     # Sums of squares leave a trace of rounding where all labels are equal.
     if spread <= 1e-12 * target.squares:
         return Metric(value=None, reason="all labels are equal; R2 compares with their spread")

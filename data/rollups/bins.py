@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pilothouse.data.measures.outcomes import LARGEST
 from pilothouse.data.rollups.grid import Grid
 
 Floats = npt.NDArray[np.float64]
@@ -243,6 +244,11 @@ _ERROR_DECADES = 18
 _SMALLEST_ERROR = 1e-9
 ERROR_SLOTS = 2 * _ERROR_STEPS_PER_DECADE * _ERROR_DECADES + 1
 """Odd: the middle one is for errors of 0."""
+
+
+def measurable(name: str) -> pl.Expr:
+    """Whether a column of numbers holds one that can be measured: not missing, not NaN, not infinite, not beyond LARGEST."""
+    return (pl.col(name).cast(pl.Float64).abs() <= LARGEST).fill_null(value=False)
 
 
 def error_slots(errors: Floats) -> Ints:

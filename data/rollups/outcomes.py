@@ -14,7 +14,16 @@ from pilothouse.data.measures.chances import measure_chances
 from pilothouse.data.measures.outcomes import Outcomes, Sums, brier_scores, log_losses
 from pilothouse.data.measures.performance import measure_performance
 from pilothouse.data.measures.tasks import Confusion, Errors, measure_classes, measure_errors
-from pilothouse.data.rollups.bins import NO_SCORE, SCORE_SLOTS, Floats, Ints, error_slots, numbers, score_slots
+from pilothouse.data.rollups.bins import (
+    NO_SCORE,
+    SCORE_SLOTS,
+    Floats,
+    Ints,
+    error_slots,
+    measurable,
+    numbers,
+    score_slots,
+)
 from pilothouse.data.rollups.chances import chances_in, class_of, judged_parts
 from pilothouse.data.rollups.schema import (
     AGAINST_REST,
@@ -105,7 +114,7 @@ def _classes(rows: pl.DataFrame, signature: Signature) -> Iterator[pl.DataFrame]
 
 def _numbers(rows: pl.DataFrame, signature: Signature) -> Iterator[pl.DataFrame]:
     yield _labelled(rows)
-    answered = rows.filter(pl.col("prediction").is_finite(), pl.col("label").is_finite())
+    answered = rows.filter(measurable("prediction"), measurable("label"))
     errors = (answered["prediction"] - answered["label"]).to_numpy()
     unlabelled = answered.with_columns(pl.lit(None, pl.Int32).alias("label"))
     yield _coded(unlabelled, ERROR, errors, error_slots(errors))

@@ -21,12 +21,14 @@ from pilothouse.data.measures.outcomes import Outcomes
 from pilothouse.data.measures.performance import measure_performance
 from pilothouse.data.rollups.bins import Bins, CategoryBins, Floats, Ints, NumberBins, numbers, tally
 from pilothouse.data.rollups.outcomes import outcomes_of
+from pilothouse.data.rollups.predicted import predicted_performance
 from pilothouse.data.rollups.segments import Segments, load_segments, save_segments, segments_number
 from pilothouse.data.signature import NUMERIC, Feature, Kind, Signature, Task
 from pilothouse.data.store import write_durably
 from pilothouse.data.windows import Window, parse_time
 
 SCORE = "score"
+PREDICTION = "prediction"
 LABEL = "label"
 STORED = "x_"
 """What the log puts before a feature's name."""
@@ -157,7 +159,7 @@ class Profile:
         frame : one row an example, with every feature and the target under their own names; null and NaN are missing.
         window : the time the rows come from, None when unknown. scores : float64, shape (rows,), probabilities of the
         positive class by the model that these rows were held out from; left out, the column `score`, if there is one
-        that is no feature.
+        that is no feature. Models of other tasks are judged by a column `prediction`.
         Raises EmptyWindow without rows, MissingColumn when a feature or the target is not there.
         """
         if frame.height == 0:
@@ -174,7 +176,7 @@ class Profile:
             window=window,
             features=_features(sample, signature.features),
             score=None if scores is None else FeatureProfile.of(SCORE, Kind.NUMBER, sample[SCORE]),
-            performance={} if scores is None else _performance(sample, signature),
+            performance=_performance(frame, sample, signature) if scores is None else _scored(sample, signature),
             sample=sample,
         )
 
@@ -280,7 +282,15 @@ def _logged(feature: Feature, column: pl.Series) -> pl.Series:
     return column.cast(kind).alias(feature.column)
 
 
-def _performance(sample: pl.DataFrame, signature: Signature) -> dict[str, Metric]:
+def _performance(frame: pl.DataFrame, sample: pl.DataFrame, signature: Signature) -> dict[str, Metric]:
+    """That of the predictions that came with the rows; none where there are none, and of a binary model without scores."""
+    own = (*signature.names, signature.target.name)
+    if signature.task is Task.BINARY or PREDICTION not in frame.columns or PREDICTION in own:
+        return {}
+    return predicted_performance(frame[PREDICTION], sample[LABEL], signature)
+
+
+def _scored(sample: pl.DataFrame, signature: Signature) -> dict[str, Metric]:
     if signature.task is not Task.BINARY:
         return {}
     labelled = sample.filter(pl.col(LABEL).is_not_null())

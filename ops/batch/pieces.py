@@ -12,7 +12,8 @@ from pilothouse.data.delta import DeltaFolder
 from pilothouse.ops.batch.answers import FAULT, Answering, KeptAnswers, class_lists
 from pilothouse.ops.batch.reading import features, guarded, raw_of, read_rows
 from pilothouse.ops.batch.work import Batch, added, source_columns
-from pilothouse.ops.imports.convert import REASONS, Read, prediction_table
+from pilothouse.ops.imports.convert import prediction_table
+from pilothouse.ops.imports.raw import REASONS, Read
 from pilothouse.ops.imports.repeats import Seen, already_there, without_repeats
 from pilothouse.ops.imports.run import ahead
 from pilothouse.ops.imports.sources import LINE, Chunk

@@ -13,9 +13,10 @@ from pilothouse.data.log.door import Door
 from pilothouse.data.log.schema import Role, Status
 from pilothouse.data.signature import ContextColumn, Feature, Kind, Signature
 from pilothouse.ops.imports import values
-from pilothouse.ops.imports.convert import Layout, RawRows, Read, facts_of
+from pilothouse.ops.imports.convert import Layout, facts_of
 from pilothouse.ops.imports.guess import look_at, time_formats
 from pilothouse.ops.imports.mapping import Column, ColumnMap, Part
+from pilothouse.ops.imports.raw import RawRows, Read
 from pilothouse.ops.imports.sources import LINE, Source
 from pilothouse.ops.imports.values import Style
 

@@ -11,7 +11,7 @@ from typing import IO, Any, Self
 import polars as pl
 
 from pilothouse.data.errors import UnreadableSource
-from pilothouse.ops.imports.convert import REASONS
+from pilothouse.ops.imports.raw import REASONS
 from pilothouse.ops.imports.sources import LINE, Chunk
 
 TEXT = "bad_text"
@@ -69,8 +69,18 @@ class BadRows:
 
 def all_bad(bad: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
     """Rows with faults as texts, and the broken lines of their chunk, in the order of the source."""
-    texts = bad.cast({name: pl.String for name in bad.columns if name != LINE}, strict=False)
+    texts = bad.select(pl.col(LINE), *(_as_text(column) for column in bad.drop(LINE)))
     return pl.concat([texts, _broken(chunk)] if chunk.broken else [texts], how="diagonal").sort(LINE)
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """A list as it is read again from a mended file, named fields as JSON."""
+    if isinstance(column.dtype, pl.Array):
+        column = column.arr.to_list()
+    if isinstance(column.dtype, pl.List):
+        inside = column.list.eval(pl.element().cast(pl.String).fill_null("")).list.join(", ")
+        return pl.select(pl.format("[{}]", inside).alias(column.name)).to_series()
+    return column.struct.json_encode() if isinstance(column.dtype, pl.Struct) else column.cast(pl.String, strict=False)
 
 
 def _broken(chunk: Chunk) -> pl.DataFrame:

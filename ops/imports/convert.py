@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -15,12 +15,13 @@ from pilothouse.data.log.door import Door
 from pilothouse.data.log.schema import Role, Status, label_schema, prediction_schema
 from pilothouse.data.signature import NUMERIC, Kind, Signature, Target, Task
 from pilothouse.ops.imports import values
+from pilothouse.ops.imports.class_columns import check_classes, likeliest, read_class_scores
 from pilothouse.ops.imports.mapping import Column, ColumnMap, Part
+from pilothouse.ops.imports.raw import RawRows, Read
 from pilothouse.ops.imports.sources import LINE
 from pilothouse.ops.imports.values import Style
 
 CALLER = "import"
-REASONS = "bad_reasons"
 _UTC = pl.Datetime("us", "UTC")
 _WHOLE = r"^(0|-?[1-9]\d{0,14})$"
 
@@ -44,74 +45,16 @@ class Layout:
     door: Door | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """A chunk as the log would hold it. good : predictions in the log's columns, with LINE, `label` and `observed_at`
-    beside them. bad : LINE, REASONS and the raw columns of the rows set aside."""
-
-    good: pl.DataFrame
-    bad: pl.DataFrame
-
-
-@dataclass(slots=True)
-class RawRows:
-    """Raw rows and what has been found wrong with them so far."""
-
-    frame: pl.DataFrame
-    style: Style
-    faults: list[tuple[pl.Series, pl.Expr]] = field(default_factory=list)
-
-    def read(self, column: Column, kind: Kind, *, needed: bool = False) -> pl.Series:
-        raw = self.frame[column.source]
-        if raw.dtype.is_float():
-            raw = raw.fill_nan(None)
-        if kind in NUMERIC:
-            found, what = values.as_number(raw, self.style.decimal), "is not a number"
-        elif kind is Kind.BOOLEAN:
-            found, what = values.as_boolean(raw), "is neither yes nor no"
-        else:
-            found, what = values.as_text(raw), "is not a text"
-        return self.checked(column.source, raw, found, what, needed)
-
-    def checked(self, source: str, raw: pl.Series, found: pl.Series, what: str, needed: bool) -> pl.Series:
-        """`found`, with a fault where it has lost a value of `raw`, or where a needed value is missing."""
-        if found.null_count() > raw.null_count():
-            self.fault(raw.is_not_null() & found.is_null(), source, what)
-        if needed and raw.null_count():
-            self.faults.append((raw.is_null(), pl.lit(f"{source}: no value")))
-        return found
-
-    def fault(self, where: pl.Series, source: str, what: str) -> None:
-        said = pl.concat_str(pl.lit(f"{source}: '"), pl.col(source).cast(pl.String).str.head(60), pl.lit(f"' {what}"))
-        self.faults.append((where, said))
-
-    def split(self, good: pl.DataFrame) -> Read:
-        """`good` without the rows that have a fault, and those rows as they came."""
-        found = [(where.fill_null(False), said) for where, said in self.faults]
-        found = [(where, said) for where, said in found if where.any()]
-        if not found:
-            return Read(good=good, bad=self.frame.head(0).with_columns(pl.lit("").alias(REASONS)))
-        any_fault = found[0][0]
-        for where, _ in found[1:]:
-            any_fault = any_fault | where
-        marks = pl.DataFrame([where.alias(f"{REASONS}{i}") for i, (where, _) in enumerate(found)])
-        reasons = pl.concat_str(
-            [pl.when(pl.col(f"{REASONS}{i}")).then(said) for i, (_, said) in enumerate(found)],
-            separator="; ",
-            ignore_nulls=True,
-        )
-        bad = pl.concat([self.frame, marks], how="horizontal").filter(any_fault)
-        return Read(good=good.filter(~any_fault), bad=bad.with_columns(reasons.alias(REASONS)).drop(marks.columns))
-
-
 def check_layout(mapping: ColumnMap, signature: Signature, source: str) -> None:
     """Raises MissingColumn when a part that every log needs is played by no column."""
     names = [column.source for column in mapping.columns]
     if mapping.one(Part.AT) is None:
         raise MissingColumn(source, "at", names)
-    enough = mapping.one(Part.PREDICTION) or (signature.task is Task.BINARY and mapping.one(Part.SCORE))
-    if not enough:
+    each = mapping.all(Part.PROBABILITY) or mapping.one(Part.PROBABILITIES)
+    instead = {Task.BINARY: mapping.one(Part.SCORE), Task.MULTICLASS: each}.get(signature.task)
+    if not (mapping.one(Part.PREDICTION) or instead):
         raise MissingColumn(source, "prediction", names)
+    check_classes(mapping, signature, source)
 
 
 def read_predictions(frame: pl.DataFrame, layout: Layout) -> Read:
@@ -253,8 +196,10 @@ def _guarded(layout: Layout, column: pl.Series) -> pl.Series:
     return layout.door.frame(column.to_frame()).to_series()
 
 
-def _answers(rows: RawRows, layout: Layout) -> tuple[pl.Series, pl.Series]:
-    """`prediction` and `score`."""
+def _answers(rows: RawRows, layout: Layout) -> tuple[pl.Series, ...]:
+    """`prediction` and `score`; of several classes also the probability of each."""
+    if layout.signature.task is Task.MULTICLASS:
+        return _answers_of_classes(rows, layout)
     mapping, signature = layout.mapping, layout.signature
     score = pl.Series([None] * rows.frame.height, dtype=pl.Float64)
     if signature.task is Task.BINARY and (column := mapping.one(Part.SCORE)):
@@ -270,6 +215,17 @@ def _answers(rows: RawRows, layout: Layout) -> tuple[pl.Series, pl.Series]:
         else _decided(score, signature.target, layout.threshold)
     )
     return prediction.alias("prediction"), score.alias("score")
+
+
+def _answers_of_classes(rows: RawRows, layout: Layout) -> tuple[pl.Series, ...]:
+    scores, answer = read_class_scores(rows, layout.mapping, layout.signature), layout.mapping.one(Part.PREDICTION)
+    none = pl.Series("score", [None] * rows.frame.height, pl.Float64)
+    if answer is not None:
+        return _class(rows, answer, layout.signature, needed=True).alias("prediction"), none, scores
+    if scores.null_count():
+        rows.faults.append((scores.is_null(), pl.lit("neither a prediction nor a probability of each class")))
+    said = likeliest(scores, layout.signature).cast(_stored(layout.signature.target.kind))
+    return said.alias("prediction"), none, scores
 
 
 def _decided(score: pl.Series, target: Target, threshold: float) -> pl.Series:

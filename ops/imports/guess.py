@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from pilothouse.data.errors import InvalidSetting
-from pilothouse.data.signature import Kind, Signature
+from pilothouse.data.signature import Kind, Signature, Task
 from pilothouse.ops.imports import values
+from pilothouse.ops.imports.class_columns import class_groups, is_list
 from pilothouse.ops.imports.mapping import Column, ColumnMap, Part, Question
 from pilothouse.ops.imports.values import ENOUGH, Style
-from pilothouse.ops.imports.words import ID_WORDS, KEY_WORDS, NAMES, TIME_WORDS
+from pilothouse.ops.imports.words import ID_WORDS, KEY_WORDS, NAMES, TIME_WORDS, words_of
 
 _OURS = "bad "
 _MANY_CLASSES = 20
+_SEVERAL = 3
 _TELLING = 0.95
 _KEY_DISTINCT, _TEXT_DISTINCT = 0.5, 0.5
 _FEW_ROWS = 20
@@ -29,7 +29,8 @@ class Seen:
 
     kind : what nearly all of its values can be read as; None for times, for text that hardly repeats, and for nothing.
     formats : of the times in it, empty for none; two when day and month cannot be told apart.
-    distinct : different values among the `rows` that have one. low, high : of the numbers.
+    distinct : different values among the `rows` that have one. low, high, mean : of the numbers. values : the different ones as
+    texts, where they are few. lists : whether each holds several values.
     """
 
     name: str
@@ -39,6 +40,9 @@ class Seen:
     formats: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    mean: float | None = None
+    values: tuple[str, ...] = ()
+    lists: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -58,17 +62,6 @@ class Seen:
         return self.distinct <= 1
 
 
-def words_of(name: str) -> tuple[str, ...]:
-    """The words of a name, without case, accents and signs.
-
-    >>> words_of("GrößeInCm (Ø)")
-    ('grosse', 'in', 'cm', 'o')
-    """
-    split = re.sub(r"(?<=[a-zäöü0-9ß])(?=[A-ZÄÖÜ])", " ", name).replace("ß", "ss").replace("Ø", "o").replace("ø", "o")
-    bare = unicodedata.normalize("NFKD", split).encode("ascii", "ignore").decode().lower()
-    return tuple(re.findall(r"[a-z]+|[0-9]+", bare))
-
-
 def look_at(sample: pl.DataFrame, style: Style) -> tuple[Seen, ...]:
     """What a sample of raw columns shows of each."""
     return tuple(_seen(sample[name], style) for name in sample.columns)
@@ -78,17 +71,23 @@ def _seen(column: pl.Series, style: Style) -> Seen:
     known = column.drop_nulls()
     words = words_of(column.name)
     formats = values.time_formats(column, hinted=bool(TIME_WORDS & set(words)))
-    kind = None if formats or column.dtype.is_nested() or not len(known) else _kind(known, style)
+    lists = is_list(known)
+    kind = None if formats or lists or not len(known) else _kind(known, style)
     number = values.as_number(known, style.decimal).drop_nulls() if kind in (Kind.NUMBER, Kind.INTEGER) else None
-    low, high = (number.min(), number.max()) if number is not None else (None, None)
+    low, high, mean = (number.min(), number.max(), number.mean()) if number is not None else (None,) * 3
+    distinct = 0 if lists else known.n_unique()
+    few = kind is not None and distinct <= _MANY_CLASSES
     return Seen(
         name=column.name,
         kind=kind,
         rows=len(known),
-        distinct=0 if column.dtype.is_nested() else known.n_unique(),
+        distinct=distinct,
         formats=formats,
         low=float(low) if isinstance(low, int | float) else None,
         high=float(high) if isinstance(high, int | float) else None,
+        mean=float(mean) if isinstance(mean, int | float) else None,
+        values=tuple(values.as_text(known.unique()).drop_nulls()) if few else (),
+        lists=lists,
     )
 
 
@@ -125,6 +124,7 @@ def guess_mapping(
     guess.own_columns()
     guess.label(label)
     guess.times()
+    guess.probabilities()
     for part in (Part.SCORE, Part.PREDICTION, Part.VERSION):
         guess.named(part)
     guess.identity(frozenset(shared) - {label})
@@ -244,6 +244,34 @@ class _Guess:
                     f"{one.name!r} can be read as {' or '.join(one.formats)}; say which with --time-format"
                 )
 
+    def probabilities(self) -> None:
+        """The probability of each class, of a model that has more than two: all of the columns, or none of them."""
+        classes = self._classes()
+        fitting = [one for one in self.free() if _can_be(one, Part.PROBABILITY)]
+        means = {one.name: one.mean for one in fitting if one.mean is not None}
+        groups = [g for g in class_groups(means, classes) if len(g) >= _SEVERAL] if classes else []
+        if len(groups) > 1:
+            first = " and ".join(repr(next(iter(group))) for group in groups[:2])
+            self.notes.append(
+                f"{first} both begin the probabilities of classes; --map probability.CLASS=COLUMN says which"
+            )
+        elif groups:
+            for one in (one for one in fitting if one.name in groups[0]):
+                name = groups[0][one.name]
+                self.take(one, Part.PROBABILITY, f"called like the probability of {name}", name=name)
+        lists = [one for one in self.free() if one.lists and one.plain in NAMES[Part.PROBABILITIES]]
+        if not groups and (self.signature is None or self.signature.task is Task.MULTICLASS):
+            self.choose(Part.PROBABILITIES, lists, "a probability for each class")
+
+    def _classes(self) -> tuple[str, ...]:
+        """The classes as far as they are known: the model's, or those that labels and predictions speak of."""
+        if self.signature is not None:
+            multiclass = self.signature.task is Task.MULTICLASS
+            return tuple(str(value) for value in self.signature.target.classes) if multiclass else ()
+        told = [one for one in self.seen if (one.name, Part.LABEL) in self.columns]
+        said = [one for one in self.free() if one.plain in NAMES[Part.PREDICTION] or _ends_like(one, Part.PREDICTION)]
+        return tuple(dict.fromkeys(value for one in (*told, *said) for value in one.values))
+
     def is_ignored(self, one: Seen) -> bool:
         return (one.name, Part.IGNORED) in self.columns
 
@@ -303,6 +331,9 @@ def _can_be(one: Seen, part: Part) -> bool:
         return False
     if part is Part.SCORE:
         return one.kind in (Kind.NUMBER, Kind.INTEGER) and one.low is not None and one.low >= -0.5
+    if part is Part.PROBABILITY:
+        # By their mean: a few may be slips.
+        return one.mean is not None and 0 <= one.mean <= 1
     if part is Part.VERSION:
         return one.distinct <= _MANY_CLASSES
     if part is Part.ID:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -20,6 +20,8 @@ class Part(StrEnum):
     AT = "at"
     PREDICTION = "prediction"
     SCORE = "score"
+    PROBABILITY = "probability"
+    PROBABILITIES = "probabilities"
     LABEL = "label"
     OBSERVED_AT = "observed_at"
     VERSION = "version"
@@ -30,14 +32,15 @@ class Part(StrEnum):
     IGNORED = "ignored"
 
 
-MANY = frozenset({Part.KEY, Part.FEATURE, Part.CONTEXT, Part.IGNORED})
+MANY = frozenset({Part.KEY, Part.FEATURE, Part.CONTEXT, Part.PROBABILITY, Part.IGNORED})
 _BESIDE = frozenset({Part.KEY, Part.ENTITY})
 """Parts that a feature may play as well: a flight's number can be both its key and an input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of theirs and one part it plays. `name`: ours, for a feature, a context column or a key.
+    """One column of theirs and one part it plays. `name`: ours, for a feature, a context column or a key; the class that a
+    probability is of.
 
     kind : what its values are read as; None where the part says so. reason : why it was guessed, in a few words.
     """
@@ -124,7 +127,7 @@ def corrected(
 ) -> ColumnMap:
     """`mapping` with what a person says of it, which always wins.
 
-    corrections : from what is ours (a part, `key.NAME`, `feature.NAME`, `context.NAME`, or the name of one of the
+    corrections : from what is ours (a part, `key.NAME`, `feature.NAME`, `context.NAME`, `probability.CLASS`, or the name of one of the
     model's own columns) to the name of their column; an empty name takes the part away.
     features, context : the model's own columns and their kinds; None for a model that is not there yet.
     Raises BadMapping when what is ours is not known, MissingColumn when theirs is not.
@@ -169,8 +172,15 @@ def _assigned(
     return replace(
         mapping,
         columns=(*kept[:place], new, *kept[place:]),
-        questions=tuple(q for q in mapping.questions if q.part is not part),
+        questions=tuple(q for q in _narrowed(mapping.questions, theirs) if q.part is not part),
     )
+
+
+def _narrowed(questions: Iterable[Question], answered: str) -> Iterator[Question]:
+    """The questions without a column of which somebody has said what it is; none about no column."""
+    for question in questions:
+        if left := tuple(source for source in question.sources if source != answered):
+            yield replace(question, sources=left)
 
 
 def _gives_way(column: Column, new: Column) -> bool:

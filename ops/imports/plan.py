@@ -12,6 +12,7 @@ import polars as pl
 from pilothouse.data.errors import BadData
 from pilothouse.data.signature import NUMERIC, ContextColumn, Feature, Kind, Signature, Target, Task, Value
 from pilothouse.ops.imports import values
+from pilothouse.ops.imports.class_columns import check_order, named_classes, same_class
 from pilothouse.ops.imports.convert import check_layout
 from pilothouse.ops.imports.guess import Seen, guess_labels, guess_mapping, look_at, time_formats, with_kinds
 from pilothouse.ops.imports.mapping import Column, ColumnMap, Part, corrected
@@ -202,8 +203,10 @@ def draft_signature(predictions: Reading, labels: Reading | None, wishes: Wishes
     """The signature of a model that is known by its log alone."""
     mapping = predictions.mapping
     label = (labels.mapping if labels else mapping).one(Part.LABEL) or mapping.one(Part.LABEL)
+    check_order(mapping, predictions.sample.schema, wishes.classes)
     answers = [c for c in (mapping.one(Part.PREDICTION), label) if c is not None]
-    kind = _common_kind([column.kind or Kind.CATEGORY for column in answers])
+    named = named_classes(mapping, predictions.sample.schema)
+    kind = _common_kind([c.kind or Kind.CATEGORY for c in answers] or [Kind.CATEGORY] * len(named))
     task = wishes.task or _task(predictions, labels, kind, len(wishes.classes))
     classes: tuple[Value, ...] = ()
     if task is Task.REGRESSION:
@@ -212,6 +215,8 @@ def draft_signature(predictions: Reading, labels: Reading | None, wishes: Wishes
         classes = _classes_said(wishes, task, kind, predictions.style)
     else:
         found = _classes(predictions, labels, kind)
+        told = [name for name in named if same_class(name, [str(value) for value in found]) is None]
+        found.update(_read_class(pl.Series(told, dtype=pl.String), kind, predictions.style))
         classes = _two_classes(found, predictions, wishes) if task is Task.BINARY else _sorted_classes(found)
     target = Target(name=wishes.target or (label.source if label else "label"), kind=kind, classes=classes)
     return Signature(
@@ -238,6 +243,8 @@ def _task(predictions: Reading, labels: Reading | None, kind: Kind, classes: int
     """classes : how many somebody has named, 0 for none."""
     if classes:
         return Task.BINARY if classes == 2 else Task.MULTICLASS
+    if predictions.mapping.all(Part.PROBABILITY) or predictions.mapping.one(Part.PROBABILITIES):
+        return Task.MULTICLASS
     if predictions.mapping.one(Part.SCORE) or kind is Kind.BOOLEAN:
         return Task.BINARY
     if kind is Kind.NUMBER:
@@ -366,6 +373,8 @@ def _notes(predictions: Reading, labels: Reading | None, signature: Signature, *
         said.append(f"The file is not UTF-8 and is read as {encoding}; --encoding says otherwise.")
     if mapping.one(Part.PREDICTION) is None and signature.task is Task.BINARY:
         said.append(f"No column holds the prediction: it is {signature.target.positive} from a score of 0.5 on.")
+    elif mapping.one(Part.PREDICTION) is None and signature.task is Task.MULTICLASS:
+        said.append("No column holds the prediction: it is the class of the highest probability.")
     if mapping.one(Part.ID) is None:
         said.append("No column is the row's own id: ids are made of the file's content and the line.")
     if mapping.one(Part.LABEL) is None and labels is None:

@@ -11,7 +11,7 @@ import polars as pl
 from pilothouse.data.delta import DeltaFolder
 from pilothouse.data.log.imported import known_rows
 from pilothouse.data.log.repeats import IDENTITY, identities
-from pilothouse.ops.imports.convert import REASONS, Read
+from pilothouse.ops.imports.raw import REASONS, Read
 
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 

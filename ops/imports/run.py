@@ -29,16 +29,15 @@ from pilothouse.ops.house import House
 from pilothouse.ops.imports import birth, records
 from pilothouse.ops.imports.badrows import BadRows, all_bad, default_path
 from pilothouse.ops.imports.convert import (
-    REASONS,
     Layout,
-    Read,
     label_table,
     prediction_table,
     read_labels,
     read_predictions,
 )
-from pilothouse.ops.imports.mapping import Part
+from pilothouse.ops.imports.mapping import MANY, Part
 from pilothouse.ops.imports.plan import Guess, Plan, Reading, Wishes, first_guess, first_times, make_plan
+from pilothouse.ops.imports.raw import REASONS, Read
 from pilothouse.ops.imports.records import Record, Records
 from pilothouse.ops.imports.repeats import Seen, already_there, without_repeats
 from pilothouse.ops.imports.report import Counts, ImportReport, LabelCounts, Preview, Progress
@@ -193,8 +192,9 @@ def _begun(house: House, order: Order) -> tuple[Plan, Record, Records]:
 def _as_mapped(wishes: Wishes, found: Record) -> Wishes:
     """Wishes that lead to no question: the record's own mapping takes the place of whatever is guessed."""
     formats = found.predictions.style.time_format or next(iter(found.predictions.formats.values()), None)
-    at = next((c.source for c in found.predictions.mapping.all(Part.AT)), None)
-    said = {} if at is None else {"at": at}
+    mapping = found.predictions.mapping
+    said = {part.value: column.source for part in Part if part not in MANY and (column := mapping.one(part))}
+    said |= {f"{Part.PROBABILITY}.{column.name}": column.source for column in mapping.all(Part.PROBABILITY)}
     return replace(wishes, mapping=said, time_format=formats)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 from pilothouse.ops.imports.mapping import Part
 
 NAMES: dict[Part, tuple[str, ...]] = {
@@ -16,6 +19,10 @@ NAMES: dict[Part, tuple[str, ...]] = {
     Part.SCORE: (
         "score", "prob", "proba", "probability", "p", "y prob", "y score", "confidence", "likelihood", "risk",
         "risk score", "propensity", "model score", "predicted probability", "wahrscheinlichkeit", "p hat",
+    ),
+    Part.PROBABILITIES: (
+        "probabilities", "probability", "probas", "proba", "probs", "scores", "class probabilities", "class scores",
+        "predict proba", "y proba", "y prob", "wahrscheinlichkeiten",
     ),
     Part.LABEL: (
         "label", "target", "truth", "actual", "actuals", "ground truth", "y", "y true", "outcome", "observed", "result",
@@ -45,3 +52,14 @@ KEY_WORDS = frozenset(
     )
 )  # fmt: skip
 ID_WORDS = frozenset(("id", "uuid", "guid"))
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a name, without case, accents and signs.
+
+    >>> words_of("GrößeInCm (Ø)")
+    ('grosse', 'in', 'cm', 'o')
+    """
+    split = re.sub(r"(?<=[a-zäöü0-9ß])(?=[A-ZÄÖÜ])", " ", name).replace("ß", "ss").replace("Ø", "o").replace("ø", "o")
+    bare = unicodedata.normalize("NFKD", split).encode("ascii", "ignore").decode().lower()
+    return tuple(re.findall(r"[a-z]+|[0-9]+", bare))

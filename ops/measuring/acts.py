@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from pilothouse.data.log.entries import KeyPart
-from pilothouse.data.measures.attribution import AttributionDrift
 from pilothouse.data.measures.estimate import Estimate
-from pilothouse.data.measures.explanation import Explanation
 from pilothouse.data.measures.fairness import GROUP_ROWS, Fairness
 from pilothouse.data.measures.impact import Impact
-from pilothouse.data.measures.importance import Importance
 from pilothouse.data.measures.plan import Plan
-from pilothouse.data.measures.scoreboard import Scoreboard
+from pilothouse.data.measures.scoreboard import Ahead, Scoreboard
 from pilothouse.data.measures.segment_comparison import SegmentComparison
 from pilothouse.data.measures.slices import SliceRule
 from pilothouse.data.measures.weak_segments import WeakSegments
 from pilothouse.data.policies import WatchTerms
-from pilothouse.data.signature import Value
 from pilothouse.data.state.catalog import ModelRow
 from pilothouse.data.windows import Window, parse_span
-from pilothouse.ops.measuring.attribution import attribution_drift
 from pilothouse.ops.measuring.drift_acts import DriftActs
-from pilothouse.ops.measuring.estimates import estimate, scoreboard
-from pilothouse.ops.measuring.explain import explain
+from pilothouse.ops.measuring.estimates import ahead, estimate, scoreboard
+from pilothouse.ops.measuring.explain_acts import ExplainActs
 from pilothouse.ops.measuring.fairness import fairness
 from pilothouse.ops.measuring.impact import shown_impact
-from pilothouse.ops.measuring.importance import importance
 from pilothouse.ops.measuring.performance_acts import PerformanceActs
 from pilothouse.ops.measuring.plan import BUDGET, agree, suggest
 from pilothouse.ops.measuring.quality_acts import QualityActs
@@ -39,7 +31,7 @@ if TYPE_CHECKING:
     from pilothouse.ops.model import ModelHandle
 
 
-class MeasureActs(DriftActs, PerformanceActs, QualityActs):
+class MeasureActs(DriftActs, ExplainActs, PerformanceActs, QualityActs):
     """The measures of a model's handle: each method asks one question of the log and the reference."""
 
     row: ModelRow
@@ -72,21 +64,6 @@ class MeasureActs(DriftActs, PerformanceActs, QualityActs):
         handle = cast("ModelHandle", self)
         span = handle.window(window) if isinstance(window, str) else window
         return shown_impact(handle, span, metric, version, unmask=unmask, reason=reason)
-
-    def explain(
-        self,
-        *,
-        id: str | None = None,
-        key: Mapping[str, KeyPart] | None = None,
-        row: Mapping[str, Value] | None = None,
-        unmask: bool = False,
-        reason: str = "",
-    ) -> Explanation:
-        """Why one prediction came out as it did: its features beside the reference, and what each contributed.
-
-        See `ops.measuring.explain.explain`.
-        """
-        return explain(cast("ModelHandle", self), id=id, key=key, row=row, unmask=unmask, reason=reason)
 
     def compared_segments(
         self,
@@ -135,27 +112,6 @@ class MeasureActs(DriftActs, PerformanceActs, QualityActs):
             reason=reason,
         )  # fmt: skip
 
-    def importance(
-        self,
-        window: str | Window | None = "28d",
-        *,
-        version: int | None = None,
-        unmask: bool = False,
-        reason: str = "",
-    ) -> Importance:
-        """What a version leans on, on labelled rows; of the reference for None. See `ops.measuring.importance.importance`."""
-        handle = cast("ModelHandle", self)
-        span = handle.window(window) if isinstance(window, str) else window
-        return importance(handle, span, version=version, unmask=unmask, reason=reason)
-
-    def attribution_drift(
-        self, window: str | Window = "28d", *, version: int | None = None, unmask: bool = False, reason: str = ""
-    ) -> AttributionDrift:
-        """Whether features contribute more or less than on the reference. See `ops.measuring.attribution.attribution_drift`."""
-        handle = cast("ModelHandle", self)
-        span = handle.window(window) if isinstance(window, str) else window
-        return attribution_drift(handle, span, version=version, unmask=unmask, reason=reason)
-
     def estimate(self, window: str | Window = "28d") -> Estimate:
         """Performance over `window` from answers alone, before its labels. See `ops.measuring.estimates.estimate`."""
         return self.estimate_with_past(window)[0]
@@ -169,3 +125,8 @@ class MeasureActs(DriftActs, PerformanceActs, QualityActs):
         """What estimates were worth once the labels had come, bucket by bucket. See `ops.measuring.estimates.scoreboard`."""
         handle = cast("ModelHandle", self)
         return scoreboard(handle, handle.window(window) if isinstance(window, str) else window, parse_span(every))
+
+    def estimate_ahead(self, window: str | Window = "28d", every: str = "1d") -> Ahead:
+        """Estimates of the buckets whose labels are still arriving. See `ops.measuring.estimates.ahead`."""
+        handle = cast("ModelHandle", self)
+        return ahead(handle, handle.window(window) if isinstance(window, str) else window, parse_span(every))

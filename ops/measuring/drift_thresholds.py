@@ -14,12 +14,15 @@ from pilothouse.data.history.takers import of_takers
 from pilothouse.data.limits import Limit
 from pilothouse.data.measures.drift import Counts
 from pilothouse.data.measures.drift_thresholds import DriftThresholds, Null
-from pilothouse.data.measures.false_alarms import calibrate_by_days, calibrate_by_rows
+from pilothouse.data.measures.false_alarms import Calibrated, calibrate_by_days, calibrate_by_rows
 from pilothouse.data.rollups.plan import day_start, next_day
+from pilothouse.data.rollups.profile import SCORE, STORED, FeatureProfile
 from pilothouse.data.rollups.schema import Part
 from pilothouse.data.state import audit, catalog
 from pilothouse.data.windows import Window, parse_span
 from pilothouse.ops.actors import Right, require
+from pilothouse.ops.measuring.prediction import NAME as ANSWER
+from pilothouse.ops.measuring.prediction import answers_by_day, answers_profile
 
 if TYPE_CHECKING:
     from pilothouse.ops.model import ModelHandle
@@ -35,9 +38,10 @@ _LONGEST = timedelta(days=92)
 def calibrate_drift(handle: ModelHandle, budget: str, window: str, baseline: str | Window | None) -> DriftThresholds:
     """Find thresholds that keep to the budget, and have drift judged by them from now on; audited.
 
-    budget : false alarms a month over all features, such as "2 per month". window : the length that drift is looked at,
-    in whole days. baseline : a stretch of the log in which nothing was wrong; None for its first eight weeks. Where
-    the log holds less than three windows and 21 days of it, rows of the reference are drawn one by one instead.
+    budget : false alarms a month over all features, the score and the answers together, such as "2 per month".
+    window : the length that drift is looked at, in whole days. baseline : a stretch of the log in which nothing was
+    wrong; None for its first eight weeks. Where the log holds less than three windows and 21 days of it, rows of the
+    reference are drawn one by one instead.
     Raises BadPolicy, InvalidWindow, NotAllowed, QueryTooSlow.
     """
     _require(handle, "calibrate the drift thresholds of")
@@ -104,15 +108,14 @@ def _baseline(handle: ModelHandle, length: timedelta, asked: str | Window | None
 
 def _by_days(handle: ModelHandle, wanted: DriftThresholds, span: Window) -> DriftThresholds:
     days = handle.history.steps(span, _DAY)
-    daily = _daily_counts(handle, days)
+    family = _family(handle)
+    daily = _daily_counts(handle, family, days)
     weekdays = [day.start.astimezone(handle.history.zone).weekday() for day in days]
-    features = handle.profile.features
     length = wanted.window // _DAY
-    found = calibrate_by_days(features, daily, weekdays, length, wanted.allowed)
+    found = calibrate_by_days(family, daily, weekdays, length, wanted.allowed)
     total = max((int(counts.sum()) for counts in daily.values()), default=0)
     return replace(
-        wanted,
-        features=found.features,
+        _parted(wanted, found),
         null=Null.DAYS,
         baseline=str(span),
         rows=total * length // len(days),
@@ -126,17 +129,37 @@ def _by_rows(handle: ModelHandle, wanted: DriftThresholds) -> DriftThresholds:
     lately = None if end is None else Window(end - wanted.window, end)
     seen = 0 if lately is None else answered_rows(handle.history.count([lately], (Part.VOLUME,)))
     rows = seen or handle.profile.rows
-    found = calibrate_by_rows(handle.profile.features, rows, wanted.allowed)
-    return replace(wanted, features=found.features, null=Null.ROWS, rows=rows, draws=found.draws)
+    found = calibrate_by_rows(_family(handle), rows, wanted.allowed)
+    return replace(_parted(wanted, found), null=Null.ROWS, rows=rows, draws=found.draws)
 
 
-def _daily_counts(handle: ModelHandle, days: list[Window]) -> Mapping[str, Counts]:
-    """Rows by day and slot of each feature, of the versions that take it."""
-    counts = handle.history.count(days, (Part.FEATURE,))
-    return {
-        name: dense_counts(of_takers(counts, feature, handle.signature), Part.FEATURE, feature, len(days))[0]
-        for name, feature in handle.profile.features.items()
-    }
+def _family(handle: ModelHandle) -> dict[str, FeatureProfile]:
+    """All that can raise an alarm, by its column in the log: features, the score, and the answers."""
+    features = {f"{STORED}{name}": feature for name, feature in handle.profile.features.items()}
+    answers = {SCORE: handle.profile.score, ANSWER: answers_profile(handle)}
+    return features | {name: profile for name, profile in answers.items() if profile is not None}
+
+
+def _parted(wanted: DriftThresholds, found: Calibrated) -> DriftThresholds:
+    features = {n.removeprefix(STORED): limits for n, limits in found.features.items() if n.startswith(STORED)}
+    answers = {n: limits for n, limits in found.features.items() if not n.startswith(STORED)}
+    return replace(wanted, features=features, answers=answers)
+
+
+def _daily_counts(
+    handle: ModelHandle, family: Mapping[str, FeatureProfile], days: list[Window]
+) -> Mapping[str, Counts]:
+    """Rows by day and slot of each of them; of a feature those of the versions that take it."""
+    counts = handle.history.count(days, (Part.FEATURE, Part.SCORE))
+
+    def daily(name: str, profile: FeatureProfile) -> Counts:
+        if name == ANSWER:
+            return answers_by_day(handle, profile, days)
+        if name == SCORE:
+            return dense_counts(counts, Part.SCORE, profile, len(days))[0]
+        return dense_counts(of_takers(counts, profile, handle.signature), Part.FEATURE, profile, len(days))[0]
+
+    return {name: daily(name, profile) for name, profile in family.items()}
 
 
 def _require(handle: ModelHandle, act: str) -> None:

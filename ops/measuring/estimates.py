@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from pilothouse.data.history.opened import Memory
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.estimate import LEAST_ROWS, Estimate, Expected, metrics_of
 from pilothouse.data.measures.scoreboard import (
     LEAST_BUCKETS,
+    Ahead,
     Scoreboard,
     ScoreLine,
     Standing,
@@ -21,30 +23,30 @@ from pilothouse.data.measures.scoreboard import (
 )
 from pilothouse.data.signature import Task
 from pilothouse.data.windows import Window
+from pilothouse.ops.measuring.class_estimator import ClassEstimator
 from pilothouse.ops.measuring.estimators import BinaryEstimator, Estimator, LossEstimator
 from pilothouse.ops.measuring.frames import TRUE
 
 if TYPE_CHECKING:
+    from pilothouse.data.history.history import History
     from pilothouse.ops.model import ModelHandle
 
 JUDGED_OVER, EVERY = timedelta(weeks=26), timedelta(weeks=1)
 """How far back, and in what buckets, estimates are held against the truth before one is relied on."""
 _MAKERS: dict[Task, Callable[[ModelHandle], Estimator]] = {
     Task.BINARY: BinaryEstimator,
+    Task.MULTICLASS: ClassEstimator,
     Task.REGRESSION: LossEstimator,
 }
-_NO_WAY = (
-    "Performance without labels is estimated for binary models and regressions; {model} tells several classes apart."
-)
+_memory: Memory[Ahead] = Memory()
+_TITLES = {"roc_auc": "ROC AUC", "macro_roc_auc": "macro ROC AUC", "log_loss": "log-loss", "mae": "MAE"}
+"""What the metrics that decide are called in a sentence."""
 
 
 def estimate(handle: ModelHandle, window: Window) -> tuple[Estimate, Scoreboard]:
     """Performance over `window` from answers alone; and the half year up to its end, which says whether to rely on that."""
     wide = Window(min(window.start, window.end - JUDGED_OVER), window.end)
-    make = _MAKERS.get(handle.task)
-    if make is None:
-        return _unsaid(handle, window, 0, 0, _NO_WAY.format(model=handle.name)), _no_board(handle, wide, EVERY)
-    estimator = make(handle)
+    estimator = _MAKERS[handle.task](handle)
     rows = estimator.rows(wide)
     asked, past = _within(rows, window), _judged(handle, estimator, rows, wide, EVERY)
     reason = _too_few(estimator, asked)
@@ -65,18 +67,44 @@ def estimate(handle: ModelHandle, window: Window) -> tuple[Estimate, Scoreboard]
 
 def scoreboard(handle: ModelHandle, window: Window, every: timedelta) -> Scoreboard:
     """Estimates of each bucket of `window` beside what came true, and what that says of the estimates."""
-    make = _MAKERS.get(handle.task)
-    if make is None:
-        return _no_board(handle, window, every)
-    estimator = make(handle)
+    estimator = _MAKERS[handle.task](handle)
     return _judged(handle, estimator, estimator.rows(window), window, every)
 
 
-def _no_board(handle: ModelHandle, window: Window, every: timedelta) -> Scoreboard:
-    reason = _NO_WAY.format(model=handle.name)
-    return Scoreboard(
-        model=handle.name, window=window, every=every, lines=(), tracks={}, standing=Standing.TOO_FEW, reason=reason
-    )
+def ahead(handle: ModelHandle, window: Window, every: timedelta) -> Ahead:
+    """Estimates of the buckets of `window` whose labels have not all had time to come, and whether to rely on them.
+
+    Remembered for as long as the log is what it was; nothing is read where all labels have had their time.
+    """
+    history = handle.history
+    young = [bucket for bucket in history.steps(window, every) if not _mature(history, bucket)]
+    if not young:
+        return Ahead(lines=(), trusted=None)
+    asked = (handle.house.workspace.root, handle.name, history.policy, tuple(young), history.watermark())
+    return _memory.recall(asked, lambda: _ahead(handle, young))
+
+
+def _ahead(handle: ModelHandle, young: Sequence[Window]) -> Ahead:
+    span = Window(young[0].start, young[-1].end)
+    estimator = _MAKERS[handle.task](handle)
+    wide = Window(min(span.start, span.end - JUDGED_OVER), span.end)
+    rows = estimator.rows(wide)
+    lines = [_line(estimator, _within(rows, bucket), bucket, mature=False) for bucket in young]
+    if not any(line.estimated for line in lines):
+        return Ahead(lines=(), trusted=None, reason=_why_none(estimator, lines))
+    past = _judged(handle, estimator, rows, wide, EVERY)
+    return Ahead(lines=tuple(lines), trusted=past.trusted, reason="" if past.trusted else past.reason)
+
+
+def _why_none(estimator: Estimator, lines: Sequence[ScoreLine]) -> str:
+    most = max(line.rows for line in lines)
+    return estimator.why_not or f"{most:,} answered rows in the fullest of them; {LEAST_ROWS} would do"
+
+
+def _mature(history: History, bucket: Window) -> bool:
+    """Whether all labels of a bucket have had time to come."""
+    end = history.data_end()
+    return end is not None and bucket.end + history.policy.horizon <= end
 
 
 def _unsaid(handle: ModelHandle, window: Window, rows: int, reference: int, reason: str) -> Estimate:
@@ -101,10 +129,9 @@ def _judged(
     handle: ModelHandle, estimator: Estimator, rows: pl.DataFrame, window: Window, every: timedelta
 ) -> Scoreboard:
     history = handle.history
-    due = history.data_end()
     lines = [
-        _line(estimator, _within(rows, w), w, mature=due is not None and w.end + handle.label_policy.horizon <= due)
-        for w in history.steps(window, every)
+        _line(estimator, _within(rows, bucket), bucket, mature=_mature(history, bucket))
+        for bucket in history.steps(window, every)
     ]
     tracks = {name: judge_metric(lines, name) for name in _names(lines)}
     standing, name = worst_of(tracks)
@@ -149,7 +176,8 @@ def _reason(standing: Standing, name: str | None, lines: Sequence[ScoreLine], tr
         return f"{known} buckets have all their labels and enough of them; {LEAST_BUCKETS} would do"
     track = tracks[name]
     inside = (
-        f"of {track.buckets} buckets {round((track.coverage or 0) * track.buckets)} came true within the band of {name}"
+        f"of {track.buckets} buckets {round((track.coverage or 0) * track.buckets)} came true within the band of "
+        f"{_TITLES[name]}"
     )
     if standing is Standing.HOLDS or track.since is None:
         return inside

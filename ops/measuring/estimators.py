@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
 
+from pilothouse.data.history.opened import Memory
 from pilothouse.data.log.schema import Status
 from pilothouse.data.measures import estimate_loss
 from pilothouse.data.measures.calibrate import Calibration, Flags, Way, calibrate, why_not_calibrate
@@ -22,10 +24,12 @@ from pilothouse.data.windows import Window
 from pilothouse.ops.measuring.frames import SAID, SCORED, TRUE, labelled_rows, reference_rows
 
 if TYPE_CHECKING:
+    from pilothouse.data.state.catalog import VersionRow
     from pilothouse.ops.model import ModelHandle
 
 VERSION = "__version"
 _MOST_CATEGORIES = 254
+Known = TypeVar("Known")
 
 
 class Estimator(Protocol):
@@ -40,6 +44,26 @@ class Estimator(Protocol):
     def calibrated(self) -> bool | None: ...
     @property
     def why_not(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned(Generic[Known]):
+    """What the reference says of a version: what is `known`, from how many labelled `rows`; or `why_not`."""
+
+    known: Known | None
+    rows: int
+    why_not: str = ""
+
+
+_memory: Memory[Learned[Any]] = Memory()
+
+
+def learned(handle: ModelHandle, version: int, learn: Callable[[VersionRow], Learned[Known]]) -> Learned[Known]:
+    """What `learn` finds. Neither a version nor its reference ever changes, so it is asked once in the life of a process."""
+    row = handle.version(version)
+    asked = (handle.house.workspace.root, handle.name, handle.row.profile_id, version, row.artifact_sha256)
+    found: Learned[Known] = _memory.recall(asked, lambda: learn(row))
+    return found
 
 
 class BinaryEstimator:
@@ -76,16 +100,20 @@ class BinaryEstimator:
         return any(known.way is not Way.AS_IT_IS for known in self._known.values()) if self._known else None
 
     def _weigh(self, version: int) -> bool:
-        """Whether the scores of `version` can be weighed; the first time they are."""
-        if version not in self._known:
-            reference = reference_rows(self._handle, self._handle.version(version))
-            reference = reference.filter(pl.col(TRUE).is_not_null(), pl.col(SCORED).is_finite())
-            labels = self._positive(reference[TRUE])
-            self.reference_rows, self.why_not = len(labels), why_not_calibrate(labels)
-            if self.why_not:
-                return False
-            self._known[version] = calibrate(numbers(reference[SCORED]), labels)
-        return True
+        """Whether the scores of `version` can be weighed."""
+        found = learned(self._handle, version, self._learn)
+        self.reference_rows, self.why_not = found.rows, found.why_not
+        if found.known is not None:
+            self._known[version] = found.known
+        return found.known is not None
+
+    def _learn(self, version: VersionRow) -> Learned[Calibration]:
+        reference = reference_rows(self._handle, version)
+        reference = reference.filter(pl.col(TRUE).is_not_null(), pl.col(SCORED).is_finite())
+        labels = self._positive(reference[TRUE])
+        why_not = why_not_calibrate(labels)
+        known = None if why_not else calibrate(numbers(reference[SCORED]), labels)
+        return Learned(known=known, rows=len(labels), why_not=why_not)
 
     def _positive(self, values: pl.Series) -> Flags:
         return (values == self._handle.signature.target.positive).fill_null(False).to_numpy()
@@ -98,7 +126,7 @@ class LossEstimator:
 
     def __init__(self, handle: ModelHandle) -> None:
         self._handle = handle
-        self._known: dict[int, tuple[_Inputs, LossModel]] = {}
+        self._known: dict[int, _LossKnown] = {}
         self.reference_rows = 0
         self.why_not = ""
 
@@ -125,20 +153,27 @@ class LossEstimator:
         return rows.filter(pl.col(SAID).is_finite()).with_columns(pl.lit(version).alias(VERSION))
 
     def _fit(self, version: int) -> bool:
-        """Whether there is a second model for `version`; the first time it is fitted."""
-        if version in self._known:
-            return True
-        reference = reference_rows(self._handle, self._handle.version(version))
+        """Whether there is a second model for `version`."""
+        found = learned(self._handle, version, self._learn)
+        self.reference_rows, self.why_not = found.rows, found.why_not
+        if found.known is not None:
+            self._known[version] = found.known
+        return found.known is not None
+
+    def _learn(self, version: VersionRow) -> Learned[_LossKnown]:
+        reference = reference_rows(self._handle, version)
         reference = reference.filter(pl.col(TRUE).is_finite(), pl.col(SAID).is_finite())
-        self.reference_rows = reference.height
-        if reference.height < estimate_loss.LEAST_REFERENCE:
-            least = estimate_loss.LEAST_REFERENCE
-            self.why_not = f"{reference.height:,} labelled reference rows have a prediction; {least} would do"
-            return False
-        inputs = _Inputs(self._handle.signature.of_version(version), reference)
+        rows, least = reference.height, estimate_loss.LEAST_REFERENCE
+        if rows < least:
+            return Learned(
+                known=None, rows=rows, why_not=f"{rows:,} labelled reference rows have a prediction; {least} would do"
+            )
+        inputs = _Inputs(self._handle.signature.of_version(version.version), reference)
         errors = numbers(reference[SAID]) - numbers(reference[TRUE])
-        self._known[version] = inputs, LossModel.of(inputs.of(reference), inputs.categories, errors)
-        return True
+        return Learned(known=(inputs, LossModel.of(inputs.of(reference), inputs.categories, errors)), rows=rows)
+
+
+_LossKnown = tuple["_Inputs", LossModel]
 
 
 def _no_rows() -> pl.DataFrame:
@@ -149,7 +184,9 @@ class _Inputs:
     """The features and the prediction as numbers. Categories are numbered as the reference has them, commonest first."""
 
     def __init__(self, signature: Signature, reference: pl.DataFrame) -> None:
-        self._signature, self._reference = signature, reference
+        self._signature = signature
+        names = [f.name for f in signature.features if f.kind is Kind.CATEGORY]
+        self._places = {name: _places(reference[name]) for name in names}
         self.categories = np.array([f.kind is Kind.CATEGORY for f in signature.features] + [False])
 
     def of(self, rows: pl.DataFrame) -> Floats:
@@ -164,8 +201,7 @@ class _Inputs:
         places = self._places[name]
         return column.cast(pl.String).replace_strict(places, default=None, return_dtype=pl.Float64)
 
-    @cached_property
-    def _places(self) -> dict[str, dict[str, float]]:
-        names = [f.name for f in self._signature.features if f.kind is Kind.CATEGORY]
-        counted = {n: self._reference[n].cast(pl.String).drop_nulls().value_counts(sort=True, name="n") for n in names}
-        return {n: {v: float(i) for i, v in enumerate(found[n].head(_MOST_CATEGORIES))} for n, found in counted.items()}
+
+def _places(column: pl.Series) -> dict[str, float]:
+    counted = column.cast(pl.String).drop_nulls().value_counts(sort=True, name="n")
+    return {value: float(place) for place, value in enumerate(counted[column.name].head(_MOST_CATEGORIES))}

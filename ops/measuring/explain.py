@@ -14,7 +14,9 @@ from pilothouse.data.history.results import Metric
 from pilothouse.data.limits import Limit
 from pilothouse.data.log.entries import KeyPart
 from pilothouse.data.log.filters import parse_filter
+from pilothouse.data.log.schema import CLASS_SCORES
 from pilothouse.data.measures.explanation import (
+    By,
     Explanation,
     FeatureLine,
     Place,
@@ -24,14 +26,17 @@ from pilothouse.data.measures.explanation import (
     hide_lines,
     place_of,
 )
+from pilothouse.data.measures.shapley import Shares
 from pilothouse.data.policies import ALTERED, UNSHOWN
 from pilothouse.data.signature import Signature, Task, Value
 from pilothouse.data.windows import Window
 from pilothouse.ops.governance.columns import allow_unmasking
+from pilothouse.ops.measuring.by_shap import Scale, ShapExplainer, check_installed, scale_words
 from pilothouse.ops.measuring.explainer import (
     Explainer,
     background_of,
     check_unaltered,
+    class_of,
     class_places,
     level,
     outcome_words,
@@ -51,11 +56,13 @@ _SAME = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """The row that is asked about. logged : the log's columns of it, empty for a row that was given."""
+    """The row that is asked about. logged : the log's columns of it, empty for a row that was given. of_class : the class
+    whose chance is explained, where a person has chosen one."""
 
     version: VersionRow
     row: pl.DataFrame
     logged: Mapping[str, Any]
+    of_class: Value = None
 
 
 def explain(
@@ -64,25 +71,39 @@ def explain(
     id: str | None = None,
     key: Mapping[str, KeyPart] | None = None,
     row: Mapping[str, Value] | None = None,
+    of_class: Value = None,
+    by: str = By.OURS,
     unmask: bool = False,
     reason: str = "",
 ) -> Explanation:
     """Why a version said what it said to one row: of the prediction `id`, of the newest with business key `key`, or to
     the features `row`, which the champion is asked about and which is not logged.
 
-    unmask : show sensitive and masked columns one by one too, for a `reason`, which is audited.
-    Raises UnknownPrediction, BadData unless exactly one of the three is given, NoChampion, NotAllowed.
+    of_class : of several classes the one whose chance is explained; None for the one that was answered. by : "ours" or
+    "shap". unmask : show sensitive and masked columns one by one too, for a `reason`, which is audited.
+    Raises UnknownPrediction, BadData unless exactly one of the three is given, NoChampion, NotAllowed, Unavailable where
+    shap is not installed.
     """
+    told_by = by_of(by)
     if sum(each is not None for each in (id, key, row)) != 1:
         raise BadData("Ask about one prediction: by its id, by its business key, or by a row of features.")
     if unmask:
         house = handle.house
         allow_unmasking(house.state, house.actor, handle.name, handle.row.classes, reason, house.clock)
     asked = _given(handle, row) if row is not None else _found(handle, id, key)
-    told = _told(handle, asked)
+    told = _told(handle, _choosing(handle, asked, of_class), told_by)
     hidden = frozenset() if unmask else frozenset(n for n, c in handle.row.classes.items() if c in UNSHOWN)
     lines = sorted(hide_lines(list(told.features), hidden), key=_size, reverse=True)
     return replace(told, features=tuple(lines))
+
+
+def by_of(text: str) -> By:
+    """Who finds contributions. Raises BadData, Unavailable where shap is wanted and not installed."""
+    if text not in (*By,):
+        raise BadData(f"Contributions by {text!r} are not known. Known are: {', '.join(By)}.")
+    if text == By.SHAP:
+        check_installed()
+    return By(text)
 
 
 def _size(line: FeatureLine) -> float:
@@ -109,11 +130,21 @@ def _found(handle: ModelHandle, id: str | None, key: Mapping[str, KeyPart] | Non
     return _Asked(version=version, row=rows.select(*features).rename(features), logged=logged)
 
 
-def _told(handle: ModelHandle, asked: _Asked) -> Explanation:
+def _choosing(handle: ModelHandle, asked: _Asked, chosen: Value) -> _Asked:
+    """`asked` with the class that is explained: the chosen one, else the one that was logged. Raises BadData."""
+    signature = handle.signature.of_version(asked.version.version)
+    if chosen is None and signature.task is Task.MULTICLASS:
+        chosen = asked.logged.get("prediction")
+    return replace(asked, of_class=class_of(signature, chosen))
+
+
+def _told(handle: ModelHandle, asked: _Asked, by: By) -> Explanation:
     signature, logged = handle.signature.of_version(asked.version.version), asked.logged
     reference = reference_features(handle.house.workspace.reference(handle.name, handle.row.profile_id), signature)
-    found, why = _explained(handle, asked, signature, reference)
-    said = found.today if found is not None and not logged else _as_logged(asked, signature.task)
+    found, why = _explained(handle, asked, signature, reference, by)
+    said = found.today if found is not None and not logged else _as_logged(asked, signature)
+    of_class = said.prediction if asked.of_class is None else asked.of_class
+    outcome = outcome_words(signature, of_class)
     at = logged.get("at")
     live = handle.at(at) if at is not None else None
     plain = [_line(name, asked.row, reference, None) for name in signature.names]
@@ -121,12 +152,13 @@ def _told(handle: ModelHandle, asked: _Asked) -> Explanation:
         model=handle.name, id=logged.get("prediction_id"), at=at, logged_at=logged.get("logged_at"),
         role=logged.get("role"), label=logged.get("label"), observed_at=logged.get("observed_at"), said=said,
         today=None, live=live.version if live else None, champion=_champion(handle, asked),
-        outcome=outcome_words(signature, said.prediction), features=tuple(plain), reference_rows=reference.height,
-        reason=why,
+        outcome=outcome, explained=outcome, features=tuple(plain), reference_rows=reference.height, by=by,
+        of_class=asked.of_class, reason=why,
     )  # fmt: skip
     return whole if found is None else replace(
-        whole, today=found.today, features=found.features, base=found.base, background=found.background,
-        gap=found.gap, method=found.method, note=_changed(said, found.today),
+        whole, today=found.today, features=found.features, base=found.parts.base, total=found.parts.total,
+        background=found.parts.background, gap=found.parts.gap, method=found.method, note=_changed(said, found.today),
+        explained=scale_words(found.scale, signature, of_class),
     )  # fmt: skip
 
 
@@ -134,27 +166,41 @@ def _told(handle: ModelHandle, asked: _Asked) -> Explanation:
 class _Explained:
     today: Said
     features: tuple[FeatureLine, ...]
-    base: float
-    background: int
-    gap: float
+    parts: Shares
+    scale: Scale
     method: str
 
 
 def _explained(
-    handle: ModelHandle, asked: _Asked, signature: Signature, reference: pl.DataFrame
+    handle: ModelHandle, asked: _Asked, signature: Signature, reference: pl.DataFrame, by: By
 ) -> tuple[_Explained | None, str]:
     """What each feature contributed; or nothing, and why."""
     try:
-        explainer = explainer_of(handle, asked.version, signature, reference)
-        shares = explainer.shares(asked.row)
+        explainer = replace(explainer_of(handle, asked.version, signature, reference), of_class=asked.of_class)
+        shares, scale, method = _shares(handle, asked, explainer, by)
     except CannotExplain as error:
         return None, error.reason
     parts = zip(signature.names, contributions(shares), strict=True)
     return _Explained(
-        today=_said(asked.version, explainer.scorer.score(asked.row)),
+        today=_said(asked, asked.version, explainer.scorer.score(asked.row)),
         features=tuple(_line(name, asked.row, reference, part) for name, part in parts),
-        base=shares.base, background=shares.background, gap=shares.gap, method=explainer.method(),
+        parts=shares, scale=scale, method=method,
     ), ""  # fmt: skip
+
+
+def _shares(handle: ModelHandle, asked: _Asked, explainer: Explainer, by: By) -> tuple[Shares, Scale, str]:
+    """Contributions, the scale that they are on, and how they were found. Raises CannotExplain."""
+    if by is By.OURS:
+        return explainer.shares(asked.row), Scale.ANSWER, explainer.method()
+    found = by_shap(handle, asked.version, explainer).attribute(asked.row)
+    return found.shares(explainer.background.height), found.scale, found.method
+
+
+def by_shap(handle: ModelHandle, version: VersionRow, explainer: Explainer) -> ShapExplainer:
+    """What explains by shap: it looks into the artifact itself, whatever form answers requests."""
+    from pilothouse.ops.scoring import load_original
+
+    return ShapExplainer(explainer=explainer, original=load_original(handle.house.store, version))
 
 
 def explainer_of(handle: ModelHandle, version: VersionRow, signature: Signature, reference: pl.DataFrame) -> Explainer:
@@ -179,14 +225,16 @@ def _line(name: str, row: pl.DataFrame, reference: pl.DataFrame, part: Metric | 
     return FeatureLine(name=name, value=value, place=place, contribution=part or Metric(value=None))
 
 
-def _said(version: VersionRow, scored: Scored) -> Said:
-    score = level(scored, class_places(scored, version.signature))[0]
+def _said(asked: _Asked, version: VersionRow, scored: Scored) -> Said:
+    score = level(scored, class_places(scored, version.signature, asked.of_class))[0]
     return Said(version=version.version, prediction=scored.prediction[0], score=float(score))
 
 
-def _as_logged(asked: _Asked, task: Task) -> Said:
+def _as_logged(asked: _Asked, signature: Signature) -> Said:
     logged = asked.logged
-    score = logged.get("prediction") if task is Task.REGRESSION else logged.get("score")
+    score = logged.get("prediction") if signature.task is Task.REGRESSION else logged.get("score")
+    if asked.of_class is not None and logged.get(CLASS_SCORES) is not None:
+        score = logged[CLASS_SCORES][signature.target.classes.index(asked.of_class)]
     return Said(version=asked.version.version, prediction=logged.get("prediction"), score=score)
 
 
@@ -200,7 +248,7 @@ def _champion(handle: ModelHandle, asked: _Asked) -> Said | None:
         return None
     if any(handle.row.classes.get(name) in ALTERED for name in signature.names) and asked.logged:
         return None
-    return _said(champion, _scorer(handle, champion).score(asked.row))
+    return _said(asked, champion, _scorer(handle, champion).score(asked.row))
 
 
 def _changed(said: Said, today: Said) -> str:

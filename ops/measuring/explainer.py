@@ -32,11 +32,15 @@ _AT_ONCE = 30_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explainer:
-    """Explains answers of `scorer`, which takes the features of `signature`, against the rows of `background`."""
+    """Explains answers of `scorer`, which takes the features of `signature`, against the rows of `background`.
+
+    of_class : the class whose chance is explained; None for the one that was answered, and unless there are several.
+    """
 
     scorer: Scorer
     signature: Signature
     background: pl.DataFrame
+    of_class: Value = None
 
     @property
     def features(self) -> int:
@@ -45,6 +49,10 @@ class Explainer:
     def score(self, row: pl.DataFrame) -> Scored:
         """What the scorer says to one row."""
         return self.scorer.score(row)
+
+    def places(self, scored: Scored) -> Ints:
+        """Where the class that is explained stands, row by row. See `class_places`."""
+        return class_places(scored, self.signature, self.of_class)
 
     def shares(self, row: pl.DataFrame, *, rounds: int = ROUNDS, seed: int = SEED) -> Shares:
         """What each feature contributed to the answer to `row`, a frame of one row. Raises CannotExplain."""
@@ -72,7 +80,7 @@ class Explainer:
 
         def game(masks: Bools, orders: Ints) -> Floats:
             from_row = np.where(masks, (own + asked[orders])[:, None], behind[orders][:, None])
-            return self._mixed(stack, from_row, place[asked[orders]])
+            return self.mixed(stack, from_row, place[asked[orders]])
 
         base, total = ends[behind, asked], level(self.scorer.score(rows), place)[asked]
         added = marginal_contributions(game, ranks, np.arange(len(ranks)), base, total)
@@ -83,12 +91,12 @@ class Explainer:
         """What the scorer says to each background row, by asked row as its class is: shape (background, rows); and the
         place of each asked row's class."""
         said, behind = self.scorer.score(rows), self.scorer.score(self.background)
-        place = class_places(said, self.signature)
+        place = self.places(said)
         if behind.scores is None:
             return np.repeat(level(behind, place)[:, None], rows.height, axis=1), place
         return np.asarray(behind.scores, dtype=np.float64)[:, place], place
 
-    def _mixed(self, stack: pl.DataFrame, from_row: Ints, place: Ints) -> Floats:
+    def mixed(self, stack: pl.DataFrame, from_row: Ints, place: Ints) -> Floats:
         """What the scorer says to rows put together: each feature from the row of `stack` that `from_row` gives."""
         mixed = [stack[name].gather(from_row[:, at]) for at, name in enumerate(stack.columns)]
         answers = level(self.scorer.score(pl.DataFrame(mixed)), place)
@@ -105,10 +113,10 @@ class Explainer:
 
     def _game(self, row: pl.DataFrame) -> Game:
         stack = pl.concat([self.background, row.select(self.background.columns)])
-        own, place = self.background.height, class_places(self.scorer.score(row), self.signature)
+        own, place = self.background.height, self.places(self.scorer.score(row))
 
         def game(masks: Bools, places: Ints) -> Floats:
-            return self._mixed(stack, np.where(masks, own, places[:, None]), np.repeat(place, len(places)))
+            return self.mixed(stack, np.where(masks, own, places[:, None]), np.repeat(place, len(places)))
 
         return game
 
@@ -121,12 +129,27 @@ def level(scored: Scored, place: Ints) -> Floats:
     return np.asarray(scored.prediction if scored.score is None else scored.score, dtype=np.float64)
 
 
-def class_places(scored: Scored, signature: Signature) -> Ints:
-    """Where each row's predicted class stands among the target's classes: int64, shape (rows,); 0 unless there are
-    several chances to choose from."""
+def class_places(scored: Scored, signature: Signature, of_class: Value = None) -> Ints:
+    """Where each row's predicted class, or `of_class`, stands among the target's classes: int64, shape (rows,); 0 unless
+    there are several chances to choose from."""
     if scored.scores is None:
         return np.zeros(len(scored.prediction), dtype=np.int64)
+    if of_class is not None:
+        return np.full(len(scored.prediction), signature.target.classes.index(of_class))
     return np.array([signature.target.classes.index(said) for said in scored.prediction], dtype=np.int64)
+
+
+def class_of(signature: Signature, asked: Value) -> Value:
+    """The class that `asked` names, as it is or as a text; None for None. Raises BadData."""
+    if asked is None:
+        return None
+    if signature.task is not Task.MULTICLASS:
+        raise BadData("A class can be chosen for models of several classes alone; leave it out.")
+    for known in signature.target.classes:
+        if known == asked or str(known) == asked:
+            return known
+    allowed = ", ".join(map(str, signature.target.classes))
+    raise BadData(f"{signature.target.name} has no class {asked!r}. It has: {allowed}.")
 
 
 def outcome_words(signature: Signature, prediction: Value) -> str:

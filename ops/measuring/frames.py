@@ -8,7 +8,9 @@ import polars as pl
 
 from pilothouse.data.errors import NoChampion
 from pilothouse.data.log.schema import Status
+from pilothouse.data.rollups.bins import measurable
 from pilothouse.data.rollups.profile import LABEL, SCORE, Profile
+from pilothouse.data.signature import Task
 
 if TYPE_CHECKING:
     from pilothouse.data.signature import Signature
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 SAID, SCORED, TRUE = "__prediction", "__score", "__label"
 """What a version said of a row and what came true, called so that no feature or context column has the same name."""
+EACH = "__scores"
+"""What a version of a multiclass model gave each class."""
 
 
 def judged_version(handle: ModelHandle, version: int | None) -> VersionRow:
@@ -33,7 +37,8 @@ def reference_rows(handle: ModelHandle, version: VersionRow) -> pl.DataFrame:
 
     SAID : what the version predicts; null for one that is served elsewhere. SCORED : its probability of the positive
     class; null unless the task is binary. The rows are scored anew, each time; for a version that is served elsewhere
-    it is the score that came with the reference.
+    it is the score that came with the reference. A multiclass version that is served here has EACH besides: its
+    probabilities in the target's order.
     """
     from pilothouse.ops.scoring import load_scorer
 
@@ -46,14 +51,19 @@ def reference_rows(handle: ModelHandle, version: VersionRow) -> pl.DataFrame:
         return rows.with_columns(pl.lit(None, pl.Float64).alias(SAID))
     scored = load_scorer(house.store, version).score(rows)
     answered = rows.with_columns(pl.Series(SAID, scored.prediction), pl.lit(None, pl.Float64).alias(SCORED))
-    return answered if scored.score is None else answered.with_columns(pl.Series(SCORED, scored.score, pl.Float64))
+    if scored.scores is not None:
+        return answered.with_columns(pl.Series(EACH, scored.scores, pl.List(pl.Float64)))
+    if scored.score is None:
+        return _numbers_alone(answered, version.signature)
+    return answered.with_columns(pl.Series(SCORED, scored.score, pl.Float64))
 
 
 def labelled_rows(handle: ModelHandle, window: Window, version: int | None = None) -> pl.DataFrame:
     """The answered rows of a window, oldest first: `at`, features and context by their own names, SAID, SCORED, TRUE.
 
     TRUE : the label that holds; null where none has come. version : of its own answers alone; None for all versions
-    that take the features as the newest does. Sealed or not, every acknowledged row is there once.
+    that take the features as the newest does. Sealed or not, every acknowledged row is there once. SAID and TRUE of a
+    regression are null where they are no number that can be measured, here and in the reference.
     """
     signature = handle.signature if version is None else handle.signature.of_version(version)
     names = {column.column: column.name for column in signature.columns}
@@ -61,7 +71,15 @@ def labelled_rows(handle: ModelHandle, window: Window, version: int | None = Non
     wanted = ("at", *names, "prediction", SCORE, "status")
     rows = handle.prediction_log.labelled(window, columns=wanted, versions=versions)
     told = {"prediction": SAID, SCORE: SCORED, LABEL: TRUE}
-    return rows.filter(pl.col("status") == Status.OK).select("at", *names, *told).rename(names | told)
+    answered = rows.filter(pl.col("status") == Status.OK).select("at", *names, *told).rename(names | told)
+    return _numbers_alone(answered, signature)
+
+
+def _numbers_alone(rows: pl.DataFrame, signature: Signature) -> pl.DataFrame:
+    """`rows` of a regression with null where prediction or label is no number that can be measured."""
+    if signature.task is not Task.REGRESSION:
+        return rows
+    return rows.with_columns(pl.when(measurable(name)).then(pl.col(name)).alias(name) for name in (SAID, TRUE))
 
 
 def _features(signature: Signature, held: list[str]) -> list[pl.Expr]:

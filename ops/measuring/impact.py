@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from pilothouse.data.errors import BadData
+from pilothouse.data.history.apart import Apart
 from pilothouse.data.history.results import Metric, Performance
 from pilothouse.data.history.split import answered_rows, dense_counts, each_version
 from pilothouse.data.history.takers import of_takers
@@ -25,6 +26,7 @@ from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.windows import Window
 from pilothouse.ops.governance.columns import allow_unmasking, unshown_features
 from pilothouse.ops.measuring.frames import SAID, SCORED, TRUE, judged_version, reference_rows
+from pilothouse.ops.measuring.together import together_of
 
 if TYPE_CHECKING:
     from pilothouse.ops.model import ModelHandle
@@ -65,15 +67,17 @@ def measure_impact(
     classes : of columns; the sensitive ones are left out, and what they cost is in the remainder.
     Raises BadData for a metric that is not of METRICS, UnknownVersion, NoChampion.
     """
-    chosen, counts = _metric(handle, metric), handle.history.count([window], (Part.VOLUME, Part.FEATURE))
-    judged = judged_version(handle, _busiest(counts) if version is None else version)
+    chosen, apart = _metric(handle, metric), handle.history.count_apart(window, part=Part.FEATURE)
+    judged = judged_version(handle, _busiest(apart.whole) if version is None else version)
     hidden = unshown_features(classes)
     rows = _scored(reference_rows(handle, judged), handle.task)
-    answered, shifts = answered_rows(counts), _shifts(handle, judged.signature, rows, counts, hidden)
+    answered, shifts = answered_rows(apart.whole), _shifts(handle, judged.signature, rows, apart, hidden)
     shown = handle.history.performance(window, judged.version)
+    realized = _realized(shown, chosen, answered)
     found = _silence(rows, answered) or measure_effects(
-        chosen, judge_of(chosen, handle.signature, rows), shifts, rows.height, _realized(shown, chosen, answered)
-    )
+        chosen, judge_of(chosen, handle.signature, rows), shifts, rows.height, realized,
+        together_of(handle, window, rows.height, shown.metrics.get(chosen), apart.told),
+    )  # fmt: skip
     return _impact(handle, judged, window, chosen, rows.height, answered, shown, found, _unshown(judged, hidden))
 
 
@@ -106,17 +110,21 @@ def _scored(rows: pl.DataFrame, task: Task) -> pl.DataFrame:
 
 
 def _shifts(
-    handle: ModelHandle, signature: Signature, rows: pl.DataFrame, counts: pl.DataFrame, hidden: frozenset[str]
+    handle: ModelHandle, signature: Signature, rows: pl.DataFrame, apart: Apart, hidden: frozenset[str]
 ) -> list[Shift]:
     """How the window has each feature that the version takes and people may see."""
     profiles = handle.profile.features
-    shifts = []
+    # Told apart once: a window's days times its features are many rows to look through for each feature.
+    counts = apart.buckets.partition_by("feature", as_dict=True)
+    by_bucket, number = bool(apart.told), apart.number
+    shifts, none = [], apart.buckets.clear()
     for feature in signature.features:
         profile = profiles.get(feature.column.removeprefix(STORED))
         if profile is not None and feature.name not in hidden:
-            taken = of_takers(counts, profile, handle.signature)
-            current, _ = dense_counts(taken, Part.FEATURE, profile, 1)
-            shifts.append(Shift.of(feature.name, profile, rows[feature.name], current[0].astype(np.int64)))
+            taken = of_takers(counts.get((profile.name,), none), profile, handle.signature)
+            buckets = dense_counts(taken, Part.FEATURE, profile, number)[0].astype(np.int64)
+            told = buckets if by_bucket else None
+            shifts.append(Shift.of(feature.name, profile, rows[feature.name], buckets.sum(axis=0), told))
     return shifts
 
 

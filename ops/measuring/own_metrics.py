@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,28 +12,26 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pilothouse.data.errors import BadCode, BadPolicy
+from pilothouse.data.history.opened import Memory
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.report import OwnValue
 from pilothouse.data.policies import OwnMetric
 from pilothouse.data.state import audit, catalog
-from pilothouse.data.store import Store
 from pilothouse.data.windows import Window
 from pilothouse.ops.actors import Right, require
 from pilothouse.ops.measuring.frames import SAID, SCORED, TRUE, labelled_rows
-from pilothouse.ops.runtimes.code import OwnCode, read_code, reviewed
+from pilothouse.ops.measuring.own_running import run_apart
+from pilothouse.ops.runtimes.code import read_code, reviewed
 
 if TYPE_CHECKING:
     from pilothouse.ops.model import ModelHandle
-
-OwnFunction = Callable[[pl.DataFrame], Any]
-"""From the labelled rows to a number, or to a number and the ends of its band."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ENTRY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _BETTER = ("higher", "lower")
 _PREFIX = "x_"
 _GIVEN = {SAID: "prediction", SCORED: "score", TRUE: "label"}
-_MOST_WORDS = 200
+_memory: Memory[tuple[Metric, ...]] = Memory()
 
 
 def add_metric(
@@ -64,7 +60,7 @@ def add_metric(
         sha256 = reviewed(archive, code.name, trusted or _own_hash(what, archive))
         house.store.put(archive)
         metric = replace(metric, code_sha256=sha256, code_name=code.name)
-    _found(house.store, metric)
+    _check_there(handle, metric)
     return _keep(handle, (*(m for m in row.own_metrics if m.name != name), metric), asdict(metric))
 
 
@@ -79,12 +75,33 @@ def drop_metric(handle: ModelHandle, name: str) -> tuple[OwnMetric, ...]:
 
 
 def own_values(handle: ModelHandle, window: Window, version: int | None) -> tuple[OwnValue, ...]:
-    """What each metric of the team's own says of the labelled rows of a window. One that fails has a reason instead."""
+    """What each metric of the team's own says of the labelled rows of a window. One that fails has a reason instead.
+
+    They run in a process of their own, each for as long as the setting `own_metric_limit_s` says. What metrics that are
+    kept with their code have said is remembered as long as the log stays what it is.
+    """
     metrics = handle.row.own_metrics
     if not metrics:
         return ()
-    rows = _given_rows(labelled_rows(handle, window, version))
-    return tuple(OwnValue(metric=m, found=_measured(handle.house.store, m, rows)) for m in metrics)
+    found = _asked(handle, window, version)
+    return tuple(OwnValue(metric=m, found=metric) for m, metric in zip(metrics, found, strict=True))
+
+
+def _asked(handle: ModelHandle, window: Window, version: int | None) -> tuple[Metric, ...]:
+    metrics, limit_s = handle.row.own_metrics, handle.house.settings.own_metric_limit_s
+    if not all(metric.code_sha256 for metric in metrics):
+        # Code that is installed may be another one the next time.
+        return _measured(handle, window, version, limit_s)
+    asked = (handle.house.workspace.root, handle.name, metrics, window, version, limit_s, handle.history.watermark())
+    return _memory.recall(asked, lambda: _measured(handle, window, version, limit_s))
+
+
+def _measured(handle: ModelHandle, window: Window, version: int | None, limit_s: float) -> tuple[Metric, ...]:
+    metrics, rows = handle.row.own_metrics, _given_rows(labelled_rows(handle, window, version))
+    if rows.is_empty():
+        return (Metric(value=None, reason="no labels yet"),) * len(metrics)
+    said = run_apart(handle.house.store, metrics, rows, limit_s)
+    return tuple(Metric(value=one.value, low=one.low, high=one.high, reason=one.error) for one in said)
 
 
 def _given_rows(rows: pl.DataFrame) -> pl.DataFrame:
@@ -94,46 +111,11 @@ def _given_rows(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.rename(renamed | _GIVEN).filter(pl.col("label").is_not_null())
 
 
-def _measured(store: Store, metric: OwnMetric, rows: pl.DataFrame) -> Metric:
-    if rows.is_empty():
-        return Metric(value=None, reason="no labels yet")
-    try:
-        return _as_metric(_found(store, metric)(rows))
-    except Exception as error:
-        # A team's own code fails in whatever way it likes; the rest of the report stands.
-        words = f"{metric.entry} failed ({type(error).__name__}: {error})"
-        return Metric(value=None, reason=words[:_MOST_WORDS])
-
-
-def _as_metric(given: Any) -> Metric:
-    value, low, high = given if isinstance(given, tuple) else (given, None, None)
-    number = float(value)
-    if not math.isfinite(number):
-        return Metric(value=None, reason=f"it gave {number}, which is no number that can be shown")
-    return Metric(value=number, low=None if low is None else float(low), high=None if high is None else float(high))
-
-
-def _found(store: Store, metric: OwnMetric) -> OwnFunction:
-    """The function itself. Raises BadCode when it cannot be imported, or cannot be called."""
-    try:
-        found = _imported(store, metric)
-    except Exception as error:
-        # Importing a team's own module runs it, and it fails in whatever way it likes.
-        raise BadCode(metric.entry, f"it cannot be imported ({type(error).__name__}: {error})") from error
-    if not callable(found):
-        raise BadCode(metric.entry, f"it is no function but a {type(found).__name__}")
-    function: OwnFunction = found
-    return function
-
-
-def _imported(store: Store, metric: OwnMetric) -> Any:
-    if metric.code_sha256 is not None:
-        return OwnCode(store.read(metric.code_sha256), metric.code_name or "code").find(metric.entry)
-    module, _, name = metric.entry.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
+def _check_there(handle: ModelHandle, metric: OwnMetric) -> None:
+    """Raises BadCode when the function cannot be imported, or is none; its module is imported in a process of its own."""
+    (said,) = run_apart(handle.house.store, (metric,), None, handle.house.settings.own_metric_limit_s)
+    if said.error:
+        raise BadCode(metric.entry, said.error)
 
 
 def _source_of(function: Callable[..., Any]) -> tuple[str, Path, None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from pilothouse.data.errors import BadPolicy
+from pilothouse.data.errors import BadData, BadPolicy
 from pilothouse.data.history.exact import exact_performance
 from pilothouse.data.history.results import Metric, TrendPoint
 from pilothouse.data.history.split import by_point
@@ -21,7 +21,7 @@ from pilothouse.data.measures.errors import Sized, error_bars, measure_counted, 
 from pilothouse.data.measures.outcomes import Outcomes
 from pilothouse.data.measures.ranked import Ranked
 from pilothouse.data.measures.report import MetricReport, Thresholds
-from pilothouse.data.rollups.bins import numbers
+from pilothouse.data.rollups.bins import measurable, numbers
 from pilothouse.data.rollups.outcomes import confusion_in, errors_in, outcomes_in, outcomes_of, realized
 from pilothouse.data.rollups.ranked import held_rows, ranked_in, sized_in
 from pilothouse.data.rollups.schema import Part
@@ -35,25 +35,28 @@ if TYPE_CHECKING:
 _PARTS = (Part.VOLUME, Part.OUTCOME)
 _TREND_TIMES = 60
 """Samples for the bands of one bucket: a trend has many of them."""
-ONLY_BINARY = "a binary model: only its scores have a threshold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a report is asked of. threshold : None for that of the version, or of the champion."""
+    """What a report is asked of. threshold : None for that of the version, or of the champion.
+
+    own : whether the team's own metrics are run for it.
+    """
 
     window: Window
     version: int | None = None
     threshold: float | None = None
     exact: bool = False
     as_known: datetime | None = None
+    own: bool = True
 
 
 def make_report(handle: ModelHandle, asked: Asked) -> MetricReport:
     """Every metric of the model's task over a window. Raises BadPolicy for a threshold, OnlyRollups, QueryTooSlow."""
     history, signature = handle.history, handle.signature
-    counts = history.count([asked.window], _PARTS, asked.version, asked.as_known)
-    point = history.trend_point(counts, asked.window, asked.version)
+    apart = history.count_apart(asked.window, asked.version, asked.as_known)
+    point = history.trend_point(apart.whole, asked.window, asked.version)
     rows = _rows_of(handle, asked) if asked.exact else None
     plain = MetricReport(
         model=handle.name,
@@ -70,10 +73,12 @@ def make_report(handle: ModelHandle, asked: Asked) -> MetricReport:
         as_known=asked.as_known,
         exact=asked.exact,
         metrics={},
-        own=own_values(handle, asked.window, asked.version) if asked.as_known is None else (),
+        own=own_values(handle, asked.window, asked.version) if asked.own and asked.as_known is None else (),
     )
     threshold = threshold_of(handle, asked.version, asked.threshold) if signature.task is Task.BINARY else None
-    return replace(plain, **_PARTS_OF[signature.task](counts, rows, signature, threshold))
+    found = _PARTS_OF[signature.task](apart.whole, rows, signature, threshold)
+    told = {"metrics": apart.widen(found["metrics"], signature, found.get("threshold", 0.5))}
+    return replace(plain, **found | told)
 
 
 def metric_trend(
@@ -91,7 +96,7 @@ def metric_trend(
 
 
 def judge_thresholds(handle: ModelHandle, asked: Asked) -> Thresholds:
-    """What each threshold would have done, and the one of least cost. Raises BadPolicy unless the model is binary."""
+    """What each threshold would have done, and the one of least cost. Raises BadData unless the model is binary."""
     only_binary(handle)
     present = threshold_of(handle, asked.version, asked.threshold)
     history, costs = handle.history, handle.row.costs
@@ -116,9 +121,12 @@ def judge_thresholds(handle: ModelHandle, asked: Asked) -> Thresholds:
 
 
 def only_binary(handle: ModelHandle) -> None:
-    """Raises BadPolicy unless the model is binary."""
+    """Raises BadData unless the model is binary."""
     if handle.task is not Task.BINARY:
-        raise BadPolicy("threshold", handle.task.value, ONLY_BINARY)
+        raise BadData(
+            f"{handle.name} is a {handle.task} model. Thresholds, their costs and score bands are of binary models: only "
+            f"these say one score a row. What can be said of it: `pilothouse metrics {handle.name}`."
+        )
 
 
 def ranked_rows(handle: ModelHandle, asked: Asked, counts: pl.DataFrame) -> Ranked:
@@ -191,7 +199,7 @@ def _numbers(
     if held is None:
         sized = sized_in(counts)
         return {"metrics": measure_counted(errors_in(counts), sized), "errors": error_bars(sized)}
-    there = held.filter(pl.col("prediction").is_finite(), pl.col("label").is_finite())
+    there = held.filter(measurable("prediction"), measurable("label"))
     said, came = numbers(there["prediction"]), numbers(there["label"])
     return {
         "metrics": measure_rows(said, came, held.height),

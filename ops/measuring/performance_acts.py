@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pilothouse.data.history.results import TrendPoint
-from pilothouse.data.measures.report import Lending, MetricReport, Thresholds
+from pilothouse.data.measures.report import Lending, MetricReport, OwnValue, Thresholds
 from pilothouse.data.policies import Costs, OwnMetric
 from pilothouse.data.state.catalog import ModelRow
 from pilothouse.data.windows import Window, parse_span
 from pilothouse.ops.measuring.costs import set_costs
 from pilothouse.ops.measuring.lending import read_lending
-from pilothouse.ops.measuring.own_metrics import add_metric, drop_metric
+from pilothouse.ops.measuring.own_metrics import add_metric, drop_metric, own_values
 from pilothouse.ops.measuring.performance import Asked, judge_thresholds, make_report, metric_trend
 
 if TYPE_CHECKING:
@@ -35,15 +35,17 @@ class PerformanceActs:
         exact: bool = False,
         as_known: datetime | None = None,
         version: int | None = None,
+        own: bool = True,
     ) -> MetricReport:
         """Every metric of the model's task, each with its band, and what lies behind them.
 
         threshold : a binary model's row counts as flagged from this score on; None for the champion's. exact : from every
         row. as_known : with what was known when the business day that holds it began; the team's own metrics are left out.
+        own : False leaves them out too: they take about a second, and as long as they like up to `own_metric_limit_s` each.
         Raises BadPolicy, OnlyRollups, QueryTooSlow.
         """
         handle, span = self._asked(window)
-        asked = Asked(window=span, version=version, threshold=threshold, exact=exact, as_known=as_known)
+        asked = Asked(window=span, version=version, threshold=threshold, exact=exact, as_known=as_known, own=own)
         return make_report(handle, asked)
 
     def metric_trend(
@@ -99,6 +101,11 @@ class PerformanceActs:
     def own_metrics(self) -> tuple[OwnMetric, ...]:
         """Metrics of the team's own, in the order in which they were added."""
         return self.row.own_metrics
+
+    def own_values(self, window: str | Window = "28d", version: int | None = None) -> tuple[OwnValue, ...]:
+        """What each of them says of the labelled rows; one that fails, or takes too long, has the reason instead."""
+        handle, span = self._asked(window)
+        return own_values(handle, span, version)
 
     def add_metric(
         self,

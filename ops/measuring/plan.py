@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from pilothouse.data.state import audit, catalog
 from pilothouse.data.windows import Window
 from pilothouse.ops.actors import Right, require
 from pilothouse.ops.measuring.frames import SAID, SCORED, TRUE, judged_version, reference_rows
+from pilothouse.ops.measuring.together import together_of
 
 if TYPE_CHECKING:
     from pilothouse.ops.model import ModelHandle
@@ -53,7 +55,7 @@ def suggest(
     signature, task = version.signature, version.signature.task
     metric = _metric(rows, signature)
     seen, labelled = _traffic(handle)
-    expected = _expected(task, metric, rows.height)
+    expected = _expected(handle, task, metric, rows.height)
     asked = loss if loss is not None else _usual_loss(task, metric)
     chosen = None
     if expected is not None and asked is not None:
@@ -150,13 +152,34 @@ def _losses_by_column(handle: ModelHandle, rows: pl.DataFrame, signature: Signat
     return answered.select(names), _losses(answered, signature)
 
 
-def _expected(task: Task, metric: Metric, rows: int) -> Expected | None:
+def _expected(handle: ModelHandle, task: Task, metric: Metric, rows: int) -> Expected | None:
     error = standard_error(metric)
     if metric.value is None or error is None:
         return None
+    wider, together = _together(handle, _METRIC[task], rows)
     return Expected(
-        metric=_METRIC[task], value=metric.value, error=error, rows=rows, high_is_good=task is not Task.REGRESSION
-    )
+        metric=_METRIC[task], value=metric.value, error=error * wider, rows=rows, wider=wider, together=together,
+        high_is_good=task is not Task.REGRESSION,
+    )  # fmt: skip
+
+
+def _together(handle: ModelHandle, metric: str, rows: int) -> tuple[float, float]:
+    """By what factor errors on the reference, and of spans of the traffic, are larger for rows of a day go together."""
+    window = _due(handle)
+    shown = None if window is None else handle.history.performance(window).metrics.get(metric)
+    if window is None or shown is None or shown.value is None:
+        return 1.0, 1.0
+    return math.sqrt(together_of(handle, window, rows, shown, "").reference), shown.wider
+
+
+def _due(handle: ModelHandle) -> Window | None:
+    """The last four weeks of whole days whose labels are due; None where the log has no row."""
+    end = handle.history.data_end()
+    if end is None:
+        return None
+    due = end - handle.label_policy.horizon
+    steps = handle.history.steps(Window(due - _TRAFFIC, due), timedelta(days=1))
+    return Window(steps[0].start, steps[-1].end)
 
 
 def _usual_loss(task: Task, metric: Metric) -> float | None:
@@ -165,13 +188,8 @@ def _usual_loss(task: Task, metric: Metric) -> float | None:
 
 def _traffic(handle: ModelHandle) -> tuple[float, float]:
     """Rows a day and labelled rows a day, of the last four weeks whose labels are due, or of as many as there are."""
-    history = handle.history
-    end = history.data_end()
-    if end is None:
-        return 0.0, 0.0
-    due = end - handle.label_policy.horizon
-    steps = history.steps(Window(due - _TRAFFIC, due), timedelta(days=1))
-    points = [p for p in history.performance_trend(Window(steps[0].start, steps[-1].end), timedelta(days=1)) if p.rows]
+    due = _due(handle)
+    points = [] if due is None else [p for p in handle.history.performance_trend(due, timedelta(days=1)) if p.rows]
     if not points:
         return 0.0, 0.0
     return sum(p.rows for p in points) / len(points), sum(p.labelled for p in points) / len(points)

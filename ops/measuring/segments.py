@@ -19,6 +19,7 @@ from pilothouse.data.measures.segment_comparison import (
     SegmentComparison,
     compare_means,
     compare_ranking,
+    compare_shares,
 )
 from pilothouse.data.measures.weak_segments import LOSSES, row_losses
 from pilothouse.data.rollups.profile import SCORE, Profile
@@ -113,7 +114,7 @@ def _compared(handle: ModelHandle, rows: pl.DataFrame, codes: Ints, n: int) -> l
     if handle.task is Task.REGRESSION:
         return compare_means(codes[known], n, loss[known])
     if handle.task is Task.MULTICLASS:
-        return compare_means(codes[known], n, 1 - loss[known], most=1.0)
+        return compare_shares(codes[known], n, loss[known] == 0)
     positive = np.asarray((rows[TRUE] == handle.signature.target.positive).fill_null(value=False))
     return compare_ranking(codes[known], n, rows[SCORED].to_numpy()[known], positive[known])
 

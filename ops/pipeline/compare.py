@@ -5,6 +5,7 @@ from __future__ import annotations
 from pilothouse.data.errors import BadData, EmptyWindow
 from pilothouse.data.log.reader import PredictionLog
 from pilothouse.data.measures.compare import Comparison
+from pilothouse.data.signature import Task
 from pilothouse.data.state.catalog import VersionRow
 from pilothouse.data.store import Store
 from pilothouse.data.windows import Window
@@ -17,10 +18,15 @@ def compare(
 ) -> Comparison:
     """Both versions score the labelled rows of `window` anew, from the features as logged, and are compared row by row.
 
-    Raises EmptyWindow without labelled rows, BadData when all are of one class, or when the versions take their features
-    in different ways.
+    Raises EmptyWindow without labelled rows, BadData unless the model is binary, when all are of one class, or when the
+    versions take their features in different ways.
     """
     signature = log.signature.of_version(champion.version)
+    if signature.task is not Task.BINARY:
+        raise BadData(
+            f"Two versions are scored anew and compared row by row for binary models only; {log.model} is a "
+            f"{signature.task} model. Compare what each has shown on its own rows."
+        )
     if signature != log.signature.of_version(challenger.version):
         raise BadData(
             f"Versions {champion.version} and {challenger.version} of {log.model} take their features in different ways: "

@@ -117,6 +117,8 @@ def predict_check(signature: Signature, max_rows: int) -> Check:
 
 def explain_check(signature: Signature, max_rows: int) -> Check:
     fields = {"rows": _row_arrays(signature, max_rows)["rows"], "model": faults.text(longest=MAX_TEXT, nullable=True)}
+    if signature.task is Task.MULTICLASS:
+        fields["class"] = _optional(_value_check(signature.target))
     return faults.record(fields, ["rows"])
 
 

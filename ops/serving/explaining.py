@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from pilothouse.data.errors import BadRows, CannotExplain, Fault, PilothouseError
+from pilothouse.data.signature import Value
 from pilothouse.data.state.keys import PREDICT
 from pilothouse.data.workspace import Workspace
 from pilothouse.ops.answers import Problem
@@ -17,7 +19,6 @@ from pilothouse.ops.measuring.explainer import (
     Explainer,
     background_of,
     check_unaltered,
-    class_places,
     level,
     outcome_words,
     reference_features,
@@ -73,9 +74,10 @@ class ExplainRoutes:
     def _explained(self, served: Served, body: bytes) -> Answer:
         live = served.live()
         signature = live.form.signature
-        frames = [row_frame(served.name, signature, row) for row in _rows(body, served)]
+        rows, of_class = _asked(body, served)
+        frames = [row_frame(served.name, signature, row) for row in rows]
         try:
-            explainer = self._explainer(served, live)
+            explainer = replace(self._explainer(served, live), of_class=of_class)
             told = [_told(explainer, frame) for frame in frames]
         except PilothouseError:
             raise
@@ -99,28 +101,27 @@ class ExplainRoutes:
         return known[1]
 
 
-def _rows(body: bytes, served: Served) -> list[dict[str, Any]]:
-    """The rows in `body`, checked. Raises NotJson, BadRows."""
+def _asked(body: bytes, served: Served) -> tuple[list[dict[str, Any]], Value]:
+    """The rows in `body`, checked, and the class that is asked about. Raises NotJson, BadRows."""
     found, value = Faults(), faults.load_json(body)
     explain_check(served.form.signature, MAX_ROWS)(value, "", found)
     if found.found:
         raise BadRows(found.listed())
     if value.get("model") not in (None, served.name):
         raise BadRows([Fault("/model", f"must be {served.name}, the model of this address, or be left out")])
-    rows: list[dict[str, Any]] = value["rows"]
-    return rows
+    return value["rows"], value.get("class")
 
 
 def _told(explainer: Explainer, row: pl.DataFrame) -> dict[str, Any]:
     scored, signature = explainer.scorer.score(row), explainer.signature
-    score = level(scored, class_places(scored, signature))
+    score = level(scored, explainer.places(scored))
     if not np.isfinite(score).all():
         raise CannotExplain("the model gives no number for this row")
     shares = explainer.shares(row)
     parts = zip(signature.names, shares.values.tolist(), shares.errors.tolist(), strict=True)
     return {
         "said": scored.prediction[0],
-        "outcome": outcome_words(signature, scored.prediction[0]),
+        "outcome": outcome_words(signature, scored.prediction[0] if explainer.of_class is None else explainer.of_class),
         "score": float(score[0]),
         "base": shares.base,
         "exact": shares.exact,

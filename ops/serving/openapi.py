@@ -197,7 +197,10 @@ def _explain_path(served: Served) -> Schema:
         "background": {"type": "integer", "minimum": 1},
         "explanations": {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": _answered(one)},
     }
-    body = _object({"rows": row, "model": {"type": ["string", "null"], "maxLength": MAX_TEXT}}, ["rows"])
+    asked: dict[str, Schema] = {"rows": row, "model": {"type": ["string", "null"], "maxLength": MAX_TEXT}}
+    if signature.task is Task.MULTICLASS:
+        asked["class"] = {"anyOf": [_label_schema(signature.target), {"type": "null"}]}
+    body = _object(asked, ["rows"])
     summary = "What each feature contributed to what the live version says. Nothing is logged."
     example, answers = {"rows": [served.form.example]}, {"200": _json(_answered(answer))}
     return _post(f"{served.name}-explain", summary, body, example, answers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from pilothouse.ops.measuring.contributions import MOST_ROWS as CONTRIBUTIONS
 from pilothouse.ops.measuring.frames import TRUE, judged_version, reference_rows
 from pilothouse.ops.measuring.importance import MOST_ROWS, REPEATS
 from pilothouse.ops.model import ModelHandle
@@ -22,12 +23,14 @@ def rows(model: ModelHandle, size: str, times: int) -> list[Row]:
         "ours": model.importance,
         "rival": lambda: sklearn_importance(model),
         "one": lambda: model.explain(id=one),
+        "shap": lambda: model.importance(by="shap"),
     }
     found = median_of_each(alternate({name: partial(cpu_ms, act) for name, act in acts.items()}, min(times, 3)))
     name = f"permutation importance, {MOST_ROWS:,} rows, {REPEATS} repeats: scikit-learn's"
     return [
         Row(name=name, ours=found["ours"], rival=found["rival"], unit=_UNIT, size=size),
         Row(name="one prediction explained, found by its id", ours=found["one"], unit=_UNIT, size=size),
+        Row(name=f"contributions by shap, {CONTRIBUTIONS} answers", ours=found["shap"], unit=_UNIT, size=size),
     ]
 
 

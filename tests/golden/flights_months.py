@@ -1,7 +1,7 @@
 """`python -m tests.golden.flights_months`: flights month by month: what drift ranks first by PSI and by impact.
 
-The model is the demo's. Beside each month's ranking stands what became of its ROC AUC; the table is read in
-docs/impact.md. Further columns: extend Month, and HEAD and `cells` with it.
+The model is the demo's. Beside each month's ranking stands what its scores foretold of ROC AUC without any label, and
+what became of it; the tables are read in docs/impact.md. Further columns: extend Month, and HEAD and `cells` with it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import polars as pl
 from pilothouse.data.demo import flights
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import auc_band, auc_with_variance
+from pilothouse.data.measures.calibrate import Calibration, calibrate
+from pilothouse.data.measures.estimate import Told, estimate_binary, metrics_of
 from pilothouse.data.measures.impact import Effects, Shift, Verdict, measure_effects
 from pilothouse.data.measures.outcomes import Floats
 from pilothouse.data.measures.reweighting import WeightedAuc
@@ -28,10 +30,12 @@ from pilothouse.ops.demo.build import REFERENCE_WEEKS, TRAINED_WEEKS, make_pipel
 from pilothouse.ops.scoring import model_frame
 
 HALF_A_YEAR = (0, 26)
+_THRESHOLD = 0.5
 HEAD = (
     "month",
     "rows",
-    "ROC AUC",
+    "estimated ROC AUC",
+    "realized ROC AUC",
     "change",
     "first by PSI",
     "first by impact",
@@ -51,6 +55,7 @@ class Setting:
     profile: Profile
     reference: pl.DataFrame
     scores: Floats
+    calibration: Calibration
     months: Sequence[int]
 
     def shifts(self, rows: pl.DataFrame) -> list[Shift]:
@@ -67,10 +72,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """One month of 2013. auc : realized, all labels known. effects : of each feature's drift since the reference."""
+    """One month of 2013.
+
+    estimated : ROC AUC as the scores alone foretell it. auc : realized, all labels known. effects : of each feature's drift
+    since the reference.
+    """
 
     month: int
     rows: int
+    estimated: Metric
     auc: Metric
     effects: Effects
 
@@ -109,7 +119,9 @@ def judge_month(setting: Setting, number: int, rows: pl.DataFrame) -> Month:
     realized = realized_auc(scores, positive)
     judge = WeightedAuc(setting.scores, _positive(setting.reference))
     effects = measure_effects("roc_auc", judge, setting.shifts(rows), setting.reference.height, realized)
-    return Month(month=number, rows=rows.height, auc=realized, effects=effects)
+    told = Told.by(setting.calibration, scores, scores >= _THRESHOLD)
+    estimated = metrics_of(estimate_binary(told))["roc_auc"]
+    return Month(month=number, rows=rows.height, estimated=estimated, auc=realized, effects=effects)
 
 
 def realized_auc(scores: Floats, positive: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Metric:
@@ -141,7 +153,8 @@ def cells(found: Month) -> tuple[str, ...]:
     return (
         f"{datetime(2013, found.month, 1, tzinfo=UTC):%b}",
         f"{found.rows:,}",
-        f"{found.auc.value:.3f}",
+        _value(found.estimated),
+        _value(found.auc) + ("" if within(found) else " outside"),
         _told(found.effects.change),
         f"{loudest.name} {loudest.psi:.2f}",
         first.name if costly else "nothing",
@@ -169,8 +182,9 @@ def _setting(name: str, train: pl.DataFrame, reference: pl.DataFrame, months: Se
     scores = model.predict_proba(model_frame(signature, reference))[:, 1]
     profile = Profile.make(reference.select(kept.columns), signature, name, None, scores=scores)
     return Setting(
-        name=name, model=model, signature=signature, profile=profile, reference=reference, scores=scores, months=months
-    )
+        name=name, model=model, signature=signature, profile=profile, reference=reference, scores=scores,
+        calibration=calibrate(scores, _positive(reference)), months=months,
+    )  # fmt: skip
 
 
 def _positive(rows: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -179,6 +193,19 @@ def _positive(rows: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 
 def _month(number: int) -> datetime:
     return datetime(2013 + (number - 1) // 12, (number - 1) % 12 + 1, 1, 5, tzinfo=UTC)
+
+
+def within(found: Month) -> bool:
+    """Whether the realized value lies in the band of the estimate."""
+    told, came = found.estimated, found.auc.value
+    assert told.low is not None
+    assert told.high is not None
+    assert came is not None
+    return told.low <= came <= told.high
+
+
+def _value(metric: Metric) -> str:
+    return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"
 
 
 def _told(metric: Metric) -> str:

@@ -29,13 +29,13 @@ BEFORE = "2026-02-23T00:00Z/2026-03-02T00:00Z"
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Five weeks of loans, a hundred a day; in the last week the amounts are a fifth higher."""
+    """Five weeks of loans, a hundred a day; in the last week the amounts are a quarter higher."""
     made = make_small(tmp_path_factory.mktemp("drift") / "house")
     rows = planted(DAYS * ROWS_A_DAY, seed=8).drop("failed")
     number = pl.int_range(rows.height, eager=True)
     late = number >= (DAYS - 7) * ROWS_A_DAY
     at = pl.Series([SINCE + timedelta(days=1) * n / ROWS_A_DAY for n in number])
-    moved = rows.with_columns(amount=pl.when(late).then(pl.col("amount") * 1.2).otherwise(pl.col("amount")), at=at)
+    moved = rows.with_columns(amount=pl.when(late).then(pl.col("amount") * 1.25).otherwise(pl.col("amount")), at=at)
     loans = made[MODEL]
     said = loans.predict(moved.drop("at"))
     loans.log(moved.with_columns(said["prediction"], said["score"], logged_at=at))
@@ -103,6 +103,7 @@ def test_calibrated_thresholds_give_states_and_are_audited(calibrated: House) ->
     held = loans.drift_thresholds
     assert held is not None
     assert (held.null, set(held.features)) == (Null.DAYS, {"amount", "months", "purpose"})
+    assert set(held.answers) == {"score", "prediction"}
     quiet, moved = (loans.history.drift(loans.window(window)) for window in (BEFORE, MOVED))
     assert {f.state for f in quiet.features} == {State.HEALTHY}
     first = moved.features[0]
@@ -115,11 +116,28 @@ def test_calibrated_thresholds_give_states_and_are_audited(calibrated: House) ->
     assert act.details["to"]["per_month"] == 2
 
 
+def test_score_and_answers_are_judged_by_thresholds_of_their_own(calibrated: House) -> None:
+    loans = calibrated[MODEL]
+    held = loans.drift_thresholds
+    assert held is not None
+    score = loans.history.drift(loans.window(BEFORE)).score
+    said = loans.prediction_drift(BEFORE)
+    assert score is not None
+    assert said is not None
+    for found, name in ((score, "score"), (said, "prediction")):
+        assert (found.state, found.threshold) == (State.HEALTHY, held.answers[name]["psi"])
+        assert "calibrated to 2 false alarms a month" in found.reason
+    assert "calibrated" not in (loans.prediction_drift("24h") or said).reason
+    shown = run(calibrated, "drift-thresholds", MODEL)
+    assert "(score)" in shown
+    assert "and so have the score and the answers, calibrated to 2 false alarms" in " ".join(shown.split())
+
+
 def test_a_short_log_is_calibrated_by_the_reference(tmp_path_factory: pytest.TempPathFactory) -> None:
     house = make_small(tmp_path_factory.mktemp("short") / "house")
     held = house[MODEL].calibrate_drift("1", "14d")
     assert held is not None
-    assert (held.null, held.rows) == (Null.ROWS, 1000)
+    assert (held.null, held.rows, set(held.answers)) == (Null.ROWS, 1000, {"score", "prediction"})
     assert all(0 < limits["psi"] < 0.1 for limits in held.features.values())
     assert house[MODEL].calibrate_drift(clear=True) is None
     assert house[MODEL].drift_thresholds is None
@@ -152,7 +170,7 @@ def test_the_page_says_it_all(page: AppTest) -> None:
     said = words(page)
     assert "1 of 3 features differ from the reference by more than chance" in said
     assert "Every measure of amount" in said
-    assert "calibrated to 2 false alarms a month in windows of 7 days over all features" in said
+    assert "calibrated to 2 false alarms a month in windows of 7 days over all of them" in said
     page.button(key="together-ask").click().run()
     assert not page.exception
     assert "A classifier tells this range from the reference" in words(page) or "can hardly tell" in words(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,6 +47,23 @@ def test_one_prediction_by_its_id(house: House) -> None:
     assert found.label in (0, 1)
     assert found.frame.height == 3
     assert loans.explain(key={"contract": 7}).id == "loan-7"
+
+
+def test_by_shap(house: House) -> None:
+    loans = house[MODEL]
+    found = loans.explain(id="loan-7", by="shap")
+    assert found.explained == "log-odds that failed is 1"
+    assert found.outcome == "chance that failed is 1"
+    assert found.method.startswith("shap.LinearExplainer on LogisticRegression")
+    total = (found.base or 0) + sum(f.contribution.value or 0 for f in found.features)
+    assert total == pytest.approx(found.total)
+    assert 1 / (1 + math.exp(-total)) == pytest.approx(found.said.score)
+    shown = loans.importance("7d", by="shap")
+    assert (shown.reason, shown.rows, shown.of_rows) == ("", 300, 600)
+    assert {f.name for f in shown.features[:2]} == {"amount", "months"}
+    assert all(rank is None for f in shown.features if f.name == "purpose" for rank in f.ranks)
+    with pytest.raises(BadData, match="Known are: permutation, shap"):
+        loans.importance("7d", by="guess")  # type: ignore[call-overload]
 
 
 def test_a_row_that_was_given(house: House) -> None:
@@ -114,12 +132,35 @@ def test_by_page(house: House) -> None:
         assert "the chance that failed is 1 is" in words(found)
         assert "Today&#x27;s champion" in words(found)
         assert "no answered prediction with the id" in words(open_page("explain", id="nobody"))
+        by_key = open_page("explain", key='{"contract": 7}', model=MODEL)
+        assert "loan-7" in words(by_key)
+        by_key.text_input(key="id").set_value("").run()
+        assert "The newest predictions" in words(by_key)
         begun = open_page("explain")
         assert "The newest predictions" in words(begun)
         begun.button(key="ask-importance").click().run()
         assert "Dealt out anew, 2 of 3 features make the ROC AUC worse" in words(begun)
         begun.button(key="ask-attribution").click().run()
         assert "None of 3 features contributes more or less" in words(begun)
+
+
+def test_a_row_of_a_table_leads_to_its_explanation(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a click on the table does; AppTest cannot click on one."""
+    from pilothouse.app import session, widgets
+
+    with dashboard_of(house.workspace.root):
+        page = open_page("model", model=MODEL)
+        assert "Choose one to see why the model said what it said" in words(page)
+        kept: dict[str, Any] = {"latest-rows": {"selection": {"rows": [1]}}}
+        monkeypatch.setattr(session.st, "session_state", kept)
+        widgets.explain_row("latest-rows", ["loan-8", "loan-9"], MODEL)
+        monkeypatch.undo()
+        assert kept["go-with"] == {"id": "loan-9"}
+        for name in ("go-with", "model", "go"):
+            page.session_state[name] = kept[name]
+        page.run()
+        assert "loan-9" in words(page)
+        assert page.text_input(key="id").value == "loan-9"
 
 
 def test_sensitive_columns_are_one_line(house: House) -> None:
@@ -135,6 +176,9 @@ def test_sensitive_columns_are_one_line(house: House) -> None:
         importance = loans.importance(None)
         assert {f.names for f in importance.features} == {("months",), ("purpose",)}
         assert importance.unshown == "1 sensitive feature is not shown."
+        by_shap = loans.importance(None, by="shap")
+        assert [f.name for f in by_shap.features] == ["purpose"]
+        assert by_shap.unshown == "2 hidden columns are not shown."
     finally:
         loans.set_class("amount", "plain")
         loans.set_class("months", "plain")

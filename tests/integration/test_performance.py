@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from pilothouse.app.cli.commands import app as cli
 from pilothouse.data.errors import BadCode, BadPolicy, NotAllowed, UnreviewedCode
 from pilothouse.data.policies import Costs
-from pilothouse.data.windows import utc_now
+from pilothouse.data.windows import Window, utc_now
 from pilothouse.ops.actors import Actor
 from pilothouse.ops.house import House
 
@@ -215,3 +215,18 @@ def test_costs_are_set_on_the_page(house: House) -> None:
         app.button(key="costs-confirm").click().run()
         assert not app.exception
         assert house[MODEL].costs == Costs(fp=1, fn=8)
+
+
+def test_bands_count_the_rows_of_a_day_together(house: House) -> None:
+    loans = house[MODEL]
+    counted, exact = (loans.metrics("8w", exact=whole).metrics for whole in (False, True))
+    for found in (counted, exact):
+        assert {metric.by for metric in found.values()} == {"days"}
+        assert all(metric.wider >= 1.0 for metric in found.values())
+    assert loans.history.performance(loans.window("8w")).metrics["roc_auc"] == counted["roc_auc"]
+    few = loans.metrics(Window(utc_now() - timedelta(days=4), utc_now() - timedelta(days=2))).metrics
+    assert {metric.by for metric in few.values()} == {"hours"}
+    told = CliRunner().invoke(cli, ["metrics", MODEL, "--window", "8w", "--workspace", str(house.workspace.root)])
+    assert "Rows of a day" in " ".join(told.output.split())
+    with dashboard_of(house.workspace.root):
+        assert "Rows of a day" in words(open_page("performance", model=MODEL, range="8w"))

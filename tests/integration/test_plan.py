@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tests.support.dashboard import dashboard_of, open_page, words
 from tests.support.small import MODEL, make_small, planted
 from typer.testing import CliRunner
 
@@ -53,11 +54,39 @@ def test_health_is_judged_by_the_plan_that_was_agreed_on(house: House) -> None:
     assert terms is not None
     reasons = {reason.rule: reason for reason in house[MODEL].health().reasons}
     assert reasons["plan"].state is State.CRITICAL
-    assert "roc_auc 0." in reasons["plan"].sentence
+    assert "ROC AUC 0." in reasons["plan"].sentence
     assert "over the last 7 days" in reasons["plan"].sentence
     assert loans.audit()[0].act == "watch"
     assert loans.agree(None) is None
     assert "plan" not in {reason.rule for reason in house[MODEL].health().reasons}
+
+
+def test_the_pages_long_spans_are_those_that_health_is_judged_by(house: House) -> None:
+    with dashboard_of(house.workspace.root):
+        app = open_page("model", model=MODEL, range="8w")
+        assert "over the newest 28 days in view" in words(app)
+        assert "By the usual rules, over 28 days" in words(app)
+        app.button(key="plan-open").click().run()
+        # A dialog is closed by every run of the whole page that AppTest does, and opened by the next.
+        app.button(key="plan-open").click()
+        app.number_input(key="plan-loss").set_value(0.2)
+        app.number_input(key="plan-budget").set_value(1.0)
+        app.run()
+        app.button(key="plan-open").click()
+        app.button(key="plan-agree").click().run()
+        assert not app.exception
+        terms = house[MODEL].watch
+        assert terms is not None
+        assert terms.days < 28
+        assert house[MODEL].audit()[0].act == "watch"
+        after = words(open_page("model", model=MODEL, range="8w"))
+        assert f"over the newest {terms.days} days in view" in after
+        assert f"over the last {terms.days} days" in after, "the sentence of its health"
+        assert f"ROC AUC over {terms.days} days; an alarm is" in after
+        assert "28 days" not in after
+        house[MODEL].agree(None)
+    with dashboard_of(house.workspace.root):
+        assert "over the newest 28 days in view" in words(open_page("model", model=MODEL, range="8w"))
 
 
 @pytest.mark.parametrize(("given", "said"), [({"loss": -1.0}, "loss = -1.0"), ({"budget": 0.0}, "budget = 0.0")])

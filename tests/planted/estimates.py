@@ -15,11 +15,12 @@ from pilothouse.data.measures.bands import Z
 from pilothouse.data.measures.calibrate import Calibration, calibrate
 from pilothouse.data.measures.estimate import Expected, Told, estimate_binary
 from pilothouse.data.measures.estimate_loss import LossModel, estimate_errors, realized_errors
-from pilothouse.data.measures.scoreboard import LEAST_BUCKETS, ScoreLine, Standing, judge_metric, worst_of
+from pilothouse.data.measures.scoreboard import JUDGED, LEAST_BUCKETS, ScoreLine, Standing, judge_metric, worst_of
 from pilothouse.data.windows import Window
 from tests.planted.estimate_worlds import (
     CHANGE,
     WEEKS,
+    WINDOW_ROWS,
     Measured,
     Scored,
     World,
@@ -34,9 +35,12 @@ SEEDS = {"small": 2, "full": 20}
 NANNYML = Path(__file__).resolve().parents[1] / "golden" / "data" / "nannyml_cbpe.json"
 NOTICED_WITHIN = 6
 _THRESHOLD = 0.5
-_JUDGED = ("roc_auc", "log_loss")
 _FIRST = datetime(2026, 1, 5, tzinfo=UTC)
 Guess = tuple[str, Expected, float]
+Both = tuple[dict[str, Expected], dict[str, Expected]]
+"""What was to be expected of a window, and what came true."""
+Suspected = Callable[[int, bool], list[int]]
+"""From a seed, and whether a cause fades, to the weeks at which drift was suspected."""
 
 
 def run(size: str) -> list[Verdict]:
@@ -46,8 +50,8 @@ def run(size: str) -> list[Verdict]:
         *_covered("covariate shift", covariate, seeds, rivals["covariate"]),
         *_covered("covariate shift, learned model", covariate_fitted, seeds, rivals["covariate_fitted"]),
         *_errors_covered(seeds),
-        _noticed(seeds),
-        _quiet(seeds),
+        noticed(seeds, _suspected),
+        quiet(seeds, _suspected),
     ]
 
 
@@ -59,8 +63,8 @@ def _covered(case: str, make: Callable[[int], World], seeds: int, rival: Sequenc
     inside = np.mean([low <= value <= high for (_, low, high), value in zip(theirs, came, strict=True)])
     width = np.mean([high - low for _, low, high in theirs])
     return [
-        _share(f"{case}: realized ROC AUC in the band", auc, seeds),
-        _share(f"{case}: any realized metric in its band", guesses, seeds),
+        share(f"{case}: realized ROC AUC in the band", auc, seeds),
+        share(f"{case}: any realized metric in its band", guesses, seeds),
         Verdict(
             name=f"{case}: realized ROC AUC in NannyML's band", seeds=seeds, value=float(inside), unit="share",
             detail=f"mean width {width:.4f}; three of its standard errors either way, ours are of 95 %",
@@ -71,21 +75,21 @@ def _covered(case: str, make: Callable[[int], World], seeds: int, rival: Sequenc
 def _errors_covered(seeds: int) -> list[Verdict]:
     guesses = [guess for seed in range(seeds) for guess in _error_guesses(seed)]
     return [
-        _share(f"errors foretold: realized {name} in the band", [g for g in guesses if g[0] == name], seeds)
+        share(f"errors foretold: realized {name} in the band", [g for g in guesses if g[0] == name], seeds)
         for name in ("mae", "rmse")
     ]
 
 
-def _share(name: str, guesses: Sequence[Guess], seeds: int) -> Verdict:
-    inside = [abs(value - e.value) <= _half(e) for _, e, value in guesses]
-    width, bias = np.mean([2 * _half(e) for _, e, _ in guesses]), np.mean([value - e.value for _, e, value in guesses])
+def share(name: str, guesses: Sequence[Guess], seeds: int) -> Verdict:
+    inside = [abs(value - e.value) <= half(e) for _, e, value in guesses]
+    width, bias = np.mean([2 * half(e) for _, e, _ in guesses]), np.mean([value - e.value for _, e, value in guesses])
     # A few seeds share too few references to tell 0.9 from less.
     goal = 0.9 if seeds >= SEEDS["full"] else 0.75
     detail = f"mean width {width:.4f}, mean of realized - estimated {bias:+.4f}"
     return Verdict(name=name, seeds=seeds, value=float(np.mean(inside)), unit="share", goal=goal, detail=detail)
 
 
-def _half(expected: Expected) -> float:
+def half(expected: Expected) -> float:
     return Z * float(np.hypot(expected.noise, expected.doubt))
 
 
@@ -96,7 +100,7 @@ def _guesses(world: World) -> Iterator[Guess]:
         yield from ((name, each, came[name].value) for name, each in told.items())
 
 
-def _both(known: Calibration, rows: Scored) -> tuple[dict[str, Expected], dict[str, Expected]]:
+def _both(known: Calibration, rows: Scored) -> Both:
     said = rows.scores >= _THRESHOLD
     pair = Told.by(known, rows.scores, said), Told.realized(rows.scores, said, rows.labels)
     told, came = ({n: e for n, e in estimate_binary(each).items() if isinstance(e, Expected)} for each in pair)
@@ -117,8 +121,8 @@ def _inputs(rows: Measured) -> Any:
     return np.column_stack([rows.features, rows.said])
 
 
-def _noticed(seeds: int) -> Verdict:
-    first = [next((week for week in _suspected(seed, changes=True) if week >= CHANGE), WEEKS) for seed in range(seeds)]
+def noticed(seeds: int, suspected: Suspected) -> Verdict:
+    first = [next((week for week in suspected(seed, True) if week >= CHANGE), WEEKS) for seed in range(seeds)]
     delays = [week - CHANGE + 1 for week in first]
     value = float(np.mean([delay <= NOTICED_WITHIN for delay in delays]))
     detail = f"weeks until then: median {np.median(delays):.0f}, longest {max(delays)}"
@@ -126,8 +130,8 @@ def _noticed(seeds: int) -> Verdict:
     return Verdict(name=name, seeds=seeds, value=value, unit="share", goal=0.95, detail=detail)
 
 
-def _quiet(seeds: int) -> Verdict:
-    alarms = [len(_beginnings(_suspected(seed, changes=False))) for seed in range(seeds)]
+def quiet(seeds: int, suspected: Suspected) -> Verdict:
+    alarms = [len(_beginnings(suspected(seed, False))) for seed in range(seeds)]
     months = seeds * WEEKS / (365.25 / 12 / 7)
     detail = f"{sum(alarms)} in {months:.0f} simulated months, two metrics judged"
     name = "nothing happens: drift suspected"
@@ -140,25 +144,28 @@ def _beginnings(suspected: Sequence[int]) -> list[int]:
     return [week for week in suspected if week - 1 not in suspected]
 
 
-def _suspected(seed: int, *, changes: bool) -> list[int]:
-    """Weeks at whose end, with what was known by then, drift was suspected."""
+def _suspected(seed: int, changes: bool) -> list[int]:
     world = weeks(seed, changes=changes)
     known = calibrate(world.reference.scores, world.reference.labels)
-    lines = [_line(known, window, week) for week, window in enumerate(world.windows)]
+    return suspected_weeks([_both(known, window) for window in world.windows])
+
+
+def suspected_weeks(found: Sequence[Both]) -> list[int]:
+    """Weeks at whose end, with what was known by then, drift was suspected."""
+    lines = [_line(told, came, week) for week, (told, came) in enumerate(found)]
     return [week for week in range(LEAST_BUCKETS - 1, WEEKS) if _standing(lines[: week + 1]) is Standing.SUSPECTED]
 
 
 def _standing(lines: Sequence[ScoreLine]) -> Standing:
-    return worst_of({name: judge_metric(lines, name) for name in _JUDGED})[0]
+    return worst_of({name: judge_metric(lines, name) for name in JUDGED})[0]
 
 
-def _line(known: Calibration, rows: Scored, week: int) -> ScoreLine:
-    told, came = _both(known, rows)
+def _line(told: dict[str, Expected], came: dict[str, Expected], week: int) -> ScoreLine:
     start = _FIRST + timedelta(weeks=week)
     return ScoreLine(
         window=Window(start, start + timedelta(weeks=1)),
-        rows=len(rows.scores),
-        labelled=len(rows.scores),
+        rows=WINDOW_ROWS,
+        labelled=WINDOW_ROWS,
         mature=True,
         estimated={name: each.metric for name, each in told.items()},
         realized={name: Metric(value=each.value) for name, each in came.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -280,3 +281,34 @@ def test_a_band_needs_samples() -> None:
     assert percentile_band(np.full(200, np.nan)) is None
     again = [bootstrap_band(np.array([30, 40]), lambda counts: counts.sum(axis=-1) * 1.0) for _ in range(2)]
     assert again[0] == again[1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.one_of(st.just(0.0), st.floats(1e-3, 1e6), st.floats(-1e6, -1e-3)), min_size=2, max_size=60),
+    st.floats(1e-3, 1e3),
+    st.randoms(use_true_random=False),
+)
+def test_the_band_of_rmse_knows_neither_the_unit_nor_the_order(
+    errors: list[float], unit: float, rng: random.Random
+) -> None:
+    came = np.zeros(len(errors))
+    one = measure_rows(np.array(errors), came, len(errors), 0)["rmse"]
+    mixed = [error * unit for error in rng.sample(errors, len(errors))]
+    other = measure_rows(np.array(mixed), came, len(errors), 0)["rmse"]
+    assert (one.low is None) == (other.low is None)
+    if one.value is None or one.low is None or one.high is None:
+        return
+    assert 0 <= one.low <= one.value <= one.high
+    for mine, theirs in ((one.low, other.low), (one.high, other.high)):
+        assert theirs == pytest.approx(mine * unit, rel=1e-6, abs=1e-9 * one.value * unit)
+
+
+def test_heavy_tails_widen_the_band_of_rmse_upwards() -> None:
+    rng = np.random.default_rng(6)
+    light, heavy = rng.normal(size=2000), rng.standard_t(5, 2000)
+    plain, wide = (measure_rows(errors, np.zeros(2000), 2000, 0)["rmse"] for errors in (light, heavy))
+    half = 1.96 * math.sqrt(np.var(light**2) / 2000) / np.mean(light**2) / 2
+    assert plain.high == pytest.approx((plain.value or 0) * math.exp(half), rel=0.002)
+    below, above = (abs((end or 0) - (wide.value or 0)) for end in (wide.low, wide.high))
+    assert above > 1.2 * below
