@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import polars as pl
@@ -68,7 +68,7 @@ def model_frame(signature: Signature, columns: Columns | pl.DataFrame) -> pd.Dat
     import pandas as pd
 
     if isinstance(columns, pl.DataFrame):
-        columns = {name: columns[name].to_list() for name in signature.names if name in columns.columns}
+        columns = {f.name: _values(f, columns[f.name]) for f in signature.features if f.name in columns.columns}
     for name in signature.names:
         if name not in columns:
             raise MissingColumn("the frame", name, columns)
@@ -77,6 +77,13 @@ def model_frame(signature: Signature, columns: Columns | pl.DataFrame) -> pd.Dat
         numbers = np.array([columns[name] for name in signature.names], dtype=np.float64)
         return pd.DataFrame(numbers.T, columns=list(signature.names), copy=False)
     return pd.DataFrame({f.name: _series(f, columns[f.name]) for f in signature.features}, copy=False)
+
+
+def _values(feature: Feature, column: pl.Series) -> Sequence[Value]:
+    if feature.numeric and column.dtype.is_numeric():
+        # A number at a time through Python costs a hundred times as much.
+        return cast("Sequence[Value]", column.cast(pl.Float64).to_numpy())
+    return column.to_list()
 
 
 def _series(feature: Feature, values: Sequence[Value]) -> Any:

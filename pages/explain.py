@@ -88,7 +88,9 @@ def newest(face: ModelFace) -> None:
     if not found.rows:
         widgets.empty("No predictions in this range: there is nothing to explain yet.")
         return
-    places = [found.columns.index(name) for name in ("prediction_id", "at", "version", "prediction", "score", "label")]
+    scored = ("score",) if face.task is Task.BINARY else ()
+    told = ("prediction_id", "at", "version", "prediction", *scored, "label")
+    places = [found.columns.index(name) for name in told]
     ids = [str(row[places[0]]) for row in found.rows]
     widgets.section("The newest predictions", "Choose one to see why the model said what it said.")
     columns = {found.columns[place]: [_cell(row[place]) for row in found.rows] for place in places}

@@ -20,6 +20,7 @@ from pilothouse.app.cli.options import (
 )
 from pilothouse.data.errors import BadData, BadFilter
 from pilothouse.data.log.filters import parse_filter
+from pilothouse.data.signature import Task
 
 _SHOWN = ("at", "prediction_id", "version", "role", "prediction", "score", "label")
 
@@ -56,12 +57,13 @@ def rows(
              "next": found.next, "watermark": found.watermark}
         )  # fmt: skip
         return
-    asked = [f.column for f in filters if f.column not in _SHOWN]
+    shown = [column for column in _SHOWN if column != "score" or handle.task is Task.BINARY]
+    asked = [f.column for f in filters if f.column not in shown]
     stored = [handle.signature.stored_as(column) or column for column in asked]
-    places = [found.columns.index(column) for column in (*_SHOWN, *stored)]
+    places = [found.columns.index(column) for column in (*shown, *stored)]
     of = "" if found.total is None else f" of {found.total:,}"
     print_table(
-        f"{name}: {len(found.rows):,}{of} rows", (*_SHOWN, *asked), [[row[p] for p in places] for row in found.rows]
+        f"{name}: {len(found.rows):,}{of} rows", (*shown, *asked), [[row[p] for p in places] for row in found.rows]
     )
     if found.next is not None:
         print(f"more: --before '{found.next}'")

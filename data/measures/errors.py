@@ -104,7 +104,8 @@ def _below(sized: Sized, edges: Floats) -> Floats:
     Where groups are as wide as bars, bars of one and of two of them would else stand like the teeth of a comb.
     """
     ends = np.concatenate([sized.mean[:1], (sized.mean[1:] + sized.mean[:-1]) / 2, sized.mean[-1:]])
-    return np.rint(np.interp(edges, ends, np.concatenate([[0], sized.counts.cumsum()])))
+    below: Floats = np.rint(np.interp(edges, ends, np.concatenate([[0], sized.counts.cumsum()])))
+    return below
 
 
 def _r2_band(means: Floats) -> tuple[float, float] | None:

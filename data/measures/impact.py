@@ -162,12 +162,14 @@ class Together:
         alike : how alike the weights of rows of a day are, by which they count: what moves all rows of a day moves the
         metric, but not its change where each day's rows weigh as much as before.
         """
-        alone = float(influence @ influence) / len(influence) ** 2
+        return self.of_variance(_by_rows(influence), alike)
+
+    def of_variance(self, alone: float, alike: float) -> _Variance:
+        """The same from the variance by rows."""
         return _Variance(alone * (1 + (self.reference - 1) * alike), alone)
 
-    def of_slots(self, influence: Floats, alike: float) -> _Variance:
-        """The same of influence that hangs on a row's slot alone; alike : how alike that is among rows of a day."""
-        alone = float(influence @ influence) / len(influence) ** 2
+    def of_slots(self, alone: float, alike: float) -> _Variance:
+        """The same of what hangs on a row's slot alone; alike : how alike that is among rows of a day."""
         return _Variance(alone * (1 + max(0.0, self.rows - 1) * alike), alone)
 
     def metric(self, value: float, variance: _Variance, kind: str = KIND) -> Metric:
@@ -248,10 +250,13 @@ class _Ledger:
     def _of_reference_rows(self, influence: Floats, known: Support, shift: Shift, buckets: Ints) -> _Variance:
         """What hangs on the slots in which the reference's days happen to lie, and the rest, which goes with the labels."""
         of_slot = np.bincount(shift.codes, self._base.influence, len(known.counts)) / np.maximum(known.counts, 1)
-        between, alike = -of_slot[shift.codes], known.alike(known.ratios, buckets)
+        alike = known.alike(known.ratios, buckets)
         self._alike = max(self._alike, alike)
-        rest = self.together.of_rows(influence - between, alike)
-        return self.together.of_slots(between, known.alike(of_slot, buckets)) + rest
+        whole = _by_rows(influence)
+        # What hangs on the slot and what lies around it within the slot are uncorrelated, so their squares add up.
+        between = min(whole, float((known.counts * of_slot**2).sum()) / len(influence) ** 2)
+        of_slots = self.together.of_slots(between, known.alike(of_slot, buckets))
+        return of_slots + self.together.of_variance(whole - between, alike)
 
     def summed(self) -> Metric:
         if self._rows is None:
@@ -314,6 +319,11 @@ def _entered(
     of_reference = weights * (moved.influence - middle[codes]) * spread[codes] - base.influence
     effect = moved.value - base.value
     return effect, ledger.enter(effect, of_reference, by_slot, known, shift)
+
+
+def _by_rows(influence: Floats) -> float:
+    """Variance of a value from the influence of the rows that it rests on, each taken by itself."""
+    return float(influence @ influence) / len(influence) ** 2
 
 
 def _of_window(alone: float, of_buckets: Floats | None) -> _Variance:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from pilothouse.ops.model import ModelHandle
 
 MOST_ROWS = 300
-"""Rows of either side that are explained."""
+"""Rows of either side that are explained; of models with more than 50 features fewer."""
 LEAST_ROWS = 50
 _BACKGROUND = 15
+_MOST_MIXED = 450_000
+"""Mixed rows that are scored for either side, about."""
 _SEED = 0
 
 
@@ -33,7 +35,8 @@ def attribution_drift(
 ) -> AttributionDrift:
     """How the mean size of each feature's contributions to the answers of `version` (None: the champion) has changed.
 
-    Of either side at most 300 rows are explained, chosen with a fixed seed; labels are not needed. unmask : show
+    Of either side at most 300 rows are explained, chosen with a fixed seed, and of wide models fewer: the answer says how
+    many. Labels are not needed. unmask : show
     sensitive features too, for a `reason`, which is audited. Raises NoChampion, UnknownVersion, CannotExplain, NotAllowed.
     """
     if unmask:
@@ -43,7 +46,8 @@ def attribution_drift(
     signature = handle.signature.of_version(judged.version)
     reference = reference_features(handle.house.workspace.reference(handle.name, handle.row.profile_id), signature)
     known = labelled_rows(handle, window, judged.version).select(reference.columns)
-    before, now = _some(reference), _some(known)
+    most = max(LEAST_ROWS, min(MOST_ROWS, _MOST_MIXED // (2 * _BACKGROUND * max(1, len(signature.features) - 1))))
+    before, now = _some(reference, most), _some(known, most)
     why = _why_not(before.height, now.height)
     explainer = None if why else _small(explainer_of(handle, judged, signature, reference))
     found = () if explainer is None else measure_attribution(
@@ -63,8 +67,8 @@ def _small(explainer: Explainer) -> Explainer:
     return Explainer(scorer=explainer.scorer, signature=explainer.signature, background=few)
 
 
-def _some(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows if rows.height <= MOST_ROWS else rows.sample(MOST_ROWS, seed=_SEED)
+def _some(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    return rows if rows.height <= most else rows.sample(most, seed=_SEED)
 
 
 def _why_not(before: int, now: int) -> str:

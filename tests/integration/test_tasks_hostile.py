@@ -94,7 +94,7 @@ def context(model: Model) -> str:
     return model.signature.context[0].name
 
 
-@pytest.mark.parametrize("name", ["absurd", "huge", "equal", "single", "gone", "strange", "unheard"])
+@pytest.mark.parametrize("name", ["absurd", "huge", "single", "strange", "unheard"])
 def test_every_family_says_something(house: House, name: str) -> None:
     for asked, ask in ASKED.items():
         assert ask(house[name]) is not None, asked

@@ -18,7 +18,7 @@ from tests.planted.shared_hours import both_of
 from tests.planted.shared_worlds import AN_HOUR, BINARY, FEATURES, HOURS, Shared, drifted
 from tests.planted.verdict import Verdict
 
-SEEDS = {"small": 2, "full": 100}
+SEEDS = {"small": 2, "full": 60}
 LARGE_DAYS = {"small": 60, "full": 2_000}
 METRICS = ("roc_auc", "log_loss")
 DAYS = 28

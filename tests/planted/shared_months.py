@@ -20,7 +20,7 @@ from tests.planted import months as quiet
 from tests.planted.months import A_DAY, AUC, BUDGET, EDGES, LOSS, MONTHS, RATE, REFERENCE, Ints
 from tests.planted.verdict import Verdict
 
-SEEDS = {"small": 4, "full": 100}
+SEEDS = {"small": 2, "full": 20}
 OF_DAYS = 0.031
 SEEN_DAYS = 28
 
