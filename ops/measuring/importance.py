@@ -102,23 +102,27 @@ class _Desk:
     def positive(self) -> Bools:
         return (self.true == self.signature.target.positive).to_numpy()
 
-    def said(self, dealt: Sequence[str] = (), order: Ints | None = None) -> Floats:
+    def said(self) -> Floats:
         """By row what the metric is made of: the score, whether the class is right, or minus the size of the error."""
-        rows = self.features
-        if order is not None:
-            rows = rows.with_columns(rows[name].gather(order) for name in dealt)
-        return self._quality(self.scorer.score(rows))
+        return self._quality(self.scorer.score(self.features))
+
+    def dealt(self, names: Sequence[str]) -> Floats:
+        """The same with `names` dealt out by each of the orders, all scored at once: shape (repeats, rows)."""
+        rows = pl.concat([self.features] * len(self.orders))
+        dealt = rows.with_columns(self.features[name].gather(self.orders.ravel()) for name in names)
+        return self._quality(self.scorer.score(dealt)).reshape(self.orders.shape)
 
     def _quality(self, scored: Scored) -> Floats:
         if self.signature.task is Task.BINARY:
             return np.asarray(scored.score, dtype=np.float64)
+        true = pl.concat([self.true] * (len(scored.prediction) // len(self.true)))
         if self.signature.task is Task.REGRESSION:
-            errors: Floats = np.asarray(scored.prediction, dtype=np.float64) - self.true.cast(pl.Float64).to_numpy()
+            errors: Floats = np.asarray(scored.prediction, dtype=np.float64) - true.cast(pl.Float64).to_numpy()
             return -np.abs(errors)
-        return np.array([a == b for a, b in zip(self.true, scored.prediction, strict=True)], dtype=np.float64)
+        return np.array([a == b for a, b in zip(true, scored.prediction, strict=True)], dtype=np.float64)
 
     def lean(self, names: Sequence[str], before: Floats) -> Lean:
-        dealt = np.stack([self.said(names, order) for order in self.orders])
+        dealt = self.dealt(names)
         if self.signature.task is Task.BINARY:
             return Lean(names=tuple(names), drop=auc_importance(self.positive, before, dealt, self.orders))
         return Lean(names=tuple(names), drop=measure_importance(before, dealt, self.orders))

@@ -81,7 +81,9 @@ def scaled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelHandle]:
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelHandle]:
     house = make_hard(
-        tmp_path_factory.mktemp("wide") / "house", many_features(2000, seed=2, later=True), many_features(1000, seed=1)
+        tmp_path_factory.mktemp("wide") / "house",
+        many_features(28 * 12, seed=2, later=True),
+        many_features(700, seed=1),
     )
     yield house[MODEL]
     house.close()
