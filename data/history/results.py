@@ -125,8 +125,8 @@ class Drift:
 class Metric:
     """A value with its 95 % band. `value` None: it cannot be said, and `reason` says why.
 
-    by : what the band takes as one draw each: "rows", or whole "days" or "hours" of them, whose rows share something.
-    wider : by what factor that makes it wider than rows alone would.
+    by : what the band takes as one draw each: "rows", or whole "hours", "days" or "weeks" of them, whose rows share
+    something. wider : by what factor that makes it wider than rows alone would.
     """
 
     value: float | None

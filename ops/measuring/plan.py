@@ -164,7 +164,7 @@ def _expected(handle: ModelHandle, task: Task, metric: Metric, rows: int) -> Exp
 
 
 def _together(handle: ModelHandle, metric: str, rows: int) -> tuple[float, float]:
-    """By what factor errors on the reference, and of spans of the traffic, are larger for rows of a day go together."""
+    """By what factor errors on the reference, and of spans of the traffic, are larger because rows of a day go together."""
     window = _due(handle)
     shown = None if window is None else handle.history.performance(window).metrics.get(metric)
     if window is None or shown is None or shown.value is None:
