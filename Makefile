@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 SIZE ?= small
 ONLY ?= all
-# Tests of one file stay together: they share what they start. Those marked `alone` measure, and run by themselves.
+# Tests of one file stay together: they share what they start. Files go in the order of their folders, the long ones of
+# browser, demo and faults first, so that no process is left alone with them at the end. Those marked `alone` measure, and
+# run by themselves.
 PROCESSES ?= 2
 # Ending with 5 means that none was chosen.
-TOGETHER := --numprocesses $(PROCESSES) --dist loadfile -m "not alone"
+TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not alone"
 
 .PHONY: demo test check bench faults golden planted clean
 

@@ -33,7 +33,7 @@ def test_it_shows_the_same_figures_as_the_page(executed: Any, september: Path) -
     shown = outputs(executed, "performance = ")
     figures = [o.data["application/vnd.plotly.v1+json"] for o in shown if "application/vnd.plotly.v1+json" in o.data]
     again = flights.performance("26w")
-    assert len(figures) == len([panel for panel in again.panels if panel.spec]) == 2
+    assert len(figures) == len([panel for panel in again.panels if panel.spec]) == 3
     drawn = [trace for trace in figures[0]["data"] if trace.get("name") == "ROC AUC"]
     expected = [trace for trace in again.panels[0].figure()["data"] if trace.get("name") == "ROC AUC"]
     assert drawn[0]["y"] == expected[0]["y"]

@@ -61,7 +61,7 @@ def test_estimates_are_dashed_and_never_joined_with_what_came_true() -> None:
     assert NAME in dashed["hovertemplate"]
     assert dashed["text"][0] == "0.660 (0.630 to 0.690), 1,000 rows"
     assert trace(found, "ROC AUC")["y"] == [0.7, 0.68, None, None]
-    assert found.note == ""
+    assert found.note == course(*PLAIN).note
     assert found.rows.columns[-3:] == ("estimated_roc_auc_value", "estimated_roc_auc_low", "estimated_roc_auc_high")
     assert [row[-3] for row in found.rows.rows] == [None, None, 0.66, 0.65]
     assert 'estimate_ahead("' in found.code
@@ -79,7 +79,7 @@ def test_estimates_of_which_nothing_is_known_yet_stand_with_a_note() -> None:
         course(*PLAIN), Ahead(lines=(line(3, 0.65),), trusted=None, reason="too new"), "roc_auc", VIEW
     )
     assert trace(found, NAME)["error_y"]["array"] == [pytest.approx(0.03)]
-    assert found.note == "Whether estimates without labels hold is not known yet: too new."
+    assert found.note == f"{course(*PLAIN).note} Whether estimates without labels hold is not known yet: too new."
 
 
 def test_a_model_without_any_label_shows_its_estimates_alone() -> None:
@@ -101,7 +101,10 @@ def test_buckets_that_cannot_be_estimated_say_why() -> None:
     found = with_estimates(
         course(*PLAIN), Ahead(lines=(), trusted=None, reason="43 rows; 100 would do"), "roc_auc", VIEW
     )
-    assert found.note == "Buckets whose labels are still arriving have no estimate here: 43 rows; 100 would do."
+    assert (
+        found.note
+        == f"{course(*PLAIN).note} Buckets whose labels are still arriving have no estimate here: 43 rows; 100 would do."
+    )
 
 
 def test_a_thin_bucket_does_not_stretch_the_axis() -> None:
