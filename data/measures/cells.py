@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import share_metric
@@ -45,49 +46,49 @@ def mixtures(cells: Ints) -> dict[str, Metric]:
 def f1(cells: Ints) -> Floats:
     """cells : (..., 4) as tn, fp, fn, tp. Returns float64, shape (...); NaN where nothing is flagged or positive."""
     _, fp, fn, tp = _apart(cells)
-    return _over(2 * tp, 2 * tp + fp + fn)
+    return over(2 * tp, 2 * tp + fp + fn)
 
 
 def balanced_accuracy(cells: Ints) -> Floats:
     """Mean of recall and specificity; cells as in `f1`."""
     tn, fp, fn, tp = _apart(cells)
-    return (_over(tp, tp + fn) + _over(tn, tn + fp)) / 2
+    return (over(tp, tp + fn) + over(tn, tn + fp)) / 2
 
 
 def mcc(cells: Ints) -> Floats:
     """Correlation of what was said with what came true, -1 to 1; cells as in `f1`."""
     tn, fp, fn, tp = _apart(cells)
-    return _over(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+    return over(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
 def accuracy(cells: Ints) -> Floats:
     """Share of right answers; cells as in `f1`."""
     tn, fp, fn, tp = _apart(cells)
-    return _over(tp + tn, tp + tn + fp + fn)
+    return over(tp + tn, tp + tn + fp + fn)
 
 
 def precision(cells: Ints) -> Floats:
     """Share of flagged rows that came out positive; cells as in `f1`."""
     _, fp, _, tp = _apart(cells)
-    return _over(tp, tp + fp)
+    return over(tp, tp + fp)
 
 
 def recall(cells: Ints) -> Floats:
     """Share of positive rows that were flagged; cells as in `f1`."""
     _, _, fn, tp = _apart(cells)
-    return _over(tp, tp + fn)
+    return over(tp, tp + fn)
 
 
 def specificity(cells: Ints) -> Floats:
     """Share of negative rows that were not flagged; cells as in `f1`."""
     tn, fp, _, _ = _apart(cells)
-    return _over(tn, tn + fp)
+    return over(tn, tn + fp)
 
 
 def flagged(cells: Ints) -> Floats:
     """Share of rows that were flagged; cells as in `f1`."""
     tn, fp, fn, tp = _apart(cells)
-    return _over(tp + fp, tp + tn + fp + fn)
+    return over(tp + fp, tp + tn + fp + fn)
 
 
 def cost(cells: Ints, each: Floats) -> Floats:
@@ -101,7 +102,8 @@ def _apart(cells: Ints) -> tuple[Floats, ...]:
     return tuple(cells[..., place].astype(np.float64) for place in range(4))
 
 
-def _over(part: Floats, whole: Floats) -> Floats:
+def over(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Floats:
+    """Quotients; NaN where there is nothing to divide by."""
     shares: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
     return shares
 

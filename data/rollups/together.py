@@ -132,14 +132,14 @@ def _numbers(held: _Held, wanted: Collection[str], signature: Signature, thresho
     absolute = errors.with_columns(pl.col("s").abs())
     n, total, squares = held.sums(errors)
     whole, left = without_each(n), without_each(squares)
-    root = np.sqrt(np.maximum(0.0, _over(left, whole)))
+    root = np.sqrt(np.maximum(0.0, cells.over(left, whole)))
     labels, label_squares = without_each(target[1]), without_each(target[2])
-    spread = label_squares - labels * _over(labels, whole)
+    spread = label_squares - labels * cells.over(labels, whole)
     return {
         "bias": _mean(np.stack([n, total])),
         "mae": _mean(held.sums(absolute)),
         "rmse": jackknife(root, n),
-        "r2": jackknife(1 - _over(left, spread), n),
+        "r2": jackknife(1 - cells.over(left, spread), n),
         **(_of_sizes(held, errors) if "median_ae" in wanted else {}),
     }
 
@@ -190,7 +190,7 @@ def _against_rest(held: _Held) -> Spreads:
     areas = np.stack([ranked.area_under_curve(without_each(each)) for each in both])
     of = np.stack([without_each(each[:, 1].sum(axis=1)) for each in both])
     rows = both[0].sum(axis=(1, 2))
-    weighted = _over((areas * of).sum(axis=0), of.sum(axis=0))
+    weighted = cells.over((areas * of).sum(axis=0), of.sum(axis=0))
     return {"macro_roc_auc": jackknife(areas.mean(axis=0), rows), "weighted_roc_auc": jackknife(weighted, rows)}
 
 
@@ -205,12 +205,7 @@ def _numbered(slots: npt.NDArray[np.integer]) -> tuple[Ints, Ints]:
 def _mean(sums: Floats) -> Spread | None:
     """Of a mean. sums : n and the sum by bucket, float64, shape (2 or more, buckets)."""
     whole, left = without_each(sums[0]), without_each(sums[1])
-    return jackknife(_over(left, whole), sums[0])
-
-
-def _over(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Floats:
-    shares: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
-    return shares
+    return jackknife(cells.over(left, whole), sums[0])
 
 
 _OF_ORDER: Mapping[str, Callable[[Ints], Floats]] = {

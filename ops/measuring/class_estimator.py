@@ -16,12 +16,11 @@ from pilothouse.data.measures.outcomes import Floats, Ints
 from pilothouse.data.rollups.chances import class_of
 from pilothouse.data.rollups.profile import LABEL
 from pilothouse.data.windows import Window
-from pilothouse.ops.measuring.estimators import VERSION, Learned, learned
+from pilothouse.ops.measuring.estimators import VERSION, Learned, Learner
 from pilothouse.ops.measuring.frames import EACH, SAID, TRUE, reference_rows
 
 if TYPE_CHECKING:
     from pilothouse.data.state.catalog import VersionRow
-    from pilothouse.ops.model import ModelHandle
 
 _ELSEWHERE = (
     "version {version} is served elsewhere, so nothing is known of what its probabilities of the reference rows are worth; "
@@ -33,15 +32,12 @@ _NOT_LOGGED = (
 )
 
 
-class ClassEstimator:
+class ClassEstimator(Learner[ClassCalibration]):
     """Knows what each version's probabilities are worth, from the reference as that version scores it."""
 
-    def __init__(self, handle: ModelHandle) -> None:
-        self._handle = handle
-        self._classes = len(handle.signature.target.classes)
-        self._known: dict[int, ClassCalibration] = {}
-        self.reference_rows = 0
-        self.why_not = ""
+    @property
+    def _classes(self) -> int:
+        return len(self._handle.signature.target.classes)
 
     def rows(self, window: Window) -> pl.DataFrame:
         """Answered rows of the window with a probability for each class, of versions whose ones can be weighed."""
@@ -69,14 +65,6 @@ class ClassEstimator:
     @property
     def calibrated(self) -> bool | None:
         return any(known.changes for known in self._known.values()) if self._known else None
-
-    def _weigh(self, version: int) -> bool:
-        """Whether the probabilities of `version` can be weighed."""
-        found = learned(self._handle, version, self._learn)
-        self.reference_rows, self.why_not = found.rows, found.why_not
-        if found.known is not None:
-            self._known[version] = found.known
-        return found.known is not None
 
     def _learn(self, version: VersionRow) -> Learned[ClassCalibration]:
         if version.artifact_sha256 is None:

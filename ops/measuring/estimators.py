@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -66,14 +67,30 @@ def learned(handle: ModelHandle, version: int, learn: Callable[[VersionRow], Lea
     return found
 
 
-class BinaryEstimator:
-    """Knows what each version's scores are worth, from the reference as that version scores it."""
+class Learner(ABC, Generic[Known]):
+    """What all estimators share: they learn of each version what its answers are worth."""
 
     def __init__(self, handle: ModelHandle) -> None:
         self._handle = handle
-        self._known: dict[int, Calibration] = {}
+        self._known: dict[int, Known] = {}
         self.reference_rows = 0
         self.why_not = ""
+
+    def _weigh(self, version: int) -> bool:
+        """Whether the answers of `version` can be weighed."""
+        found = learned(self._handle, version, self._learn)
+        self.reference_rows, self.why_not = found.rows, found.why_not
+        if found.known is not None:
+            self._known[version] = found.known
+        return found.known is not None
+
+    @abstractmethod
+    def _learn(self, version: VersionRow) -> Learned[Known]:
+        """What the reference says of a version, as that version answers it."""
+
+
+class BinaryEstimator(Learner[Calibration]):
+    """Knows what each version's scores are worth, from the reference as that version scores it."""
 
     def rows(self, window: Window) -> pl.DataFrame:
         """Answered rows of the window that have a score, of versions whose scores can be weighed."""
@@ -99,14 +116,6 @@ class BinaryEstimator:
     def calibrated(self) -> bool | None:
         return any(known.way is not Way.AS_IT_IS for known in self._known.values()) if self._known else None
 
-    def _weigh(self, version: int) -> bool:
-        """Whether the scores of `version` can be weighed."""
-        found = learned(self._handle, version, self._learn)
-        self.reference_rows, self.why_not = found.rows, found.why_not
-        if found.known is not None:
-            self._known[version] = found.known
-        return found.known is not None
-
     def _learn(self, version: VersionRow) -> Learned[Calibration]:
         reference = reference_rows(self._handle, version)
         reference = reference.filter(pl.col(TRUE).is_not_null(), pl.col(SCORED).is_finite())
@@ -119,23 +128,17 @@ class BinaryEstimator:
         return (values == self._handle.signature.target.positive).fill_null(False).to_numpy()
 
 
-class LossEstimator:
+class LossEstimator(Learner["_LossKnown"]):
     """Knows what each version's errors depend on, from the reference as that version predicts it."""
 
     calibrated = None
-
-    def __init__(self, handle: ModelHandle) -> None:
-        self._handle = handle
-        self._known: dict[int, _LossKnown] = {}
-        self.reference_rows = 0
-        self.why_not = ""
 
     def rows(self, window: Window) -> pl.DataFrame:
         """Answered rows of the window with the inputs of the second model, of versions that have one."""
         every = max(window.length, timedelta(hours=1))
         points = self._handle.history.performance_trend(window, every, by_version=True)
         versions = {point.version for point in points if point.version is not None and point.rows}
-        found = [self._of_version(window, version) for version in sorted(versions) if self._fit(version)]
+        found = [self._of_version(window, version) for version in sorted(versions) if self._weigh(version)]
         return pl.concat([_no_rows(), *found], how="diagonal_relaxed").sort("at")
 
     def expected(self, rows: pl.DataFrame) -> dict[str, Expected | str]:
@@ -151,14 +154,6 @@ class LossEstimator:
     def _of_version(self, window: Window, version: int) -> pl.DataFrame:
         rows = labelled_rows(self._handle, window, version)
         return rows.filter(pl.col(SAID).is_finite()).with_columns(pl.lit(version).alias(VERSION))
-
-    def _fit(self, version: int) -> bool:
-        """Whether there is a second model for `version`."""
-        found = learned(self._handle, version, self._learn)
-        self.reference_rows, self.why_not = found.rows, found.why_not
-        if found.known is not None:
-            self._known[version] = found.known
-        return found.known is not None
 
     def _learn(self, version: VersionRow) -> Learned[_LossKnown]:
         reference = reference_rows(self._handle, version)

@@ -279,6 +279,10 @@ class Models:
 
     def _form(self, row: VersionRow) -> Form:
         """Requests are checked against features that the model is known to take, so every version must take such."""
+        if row.signature.features not in self._served[row.model].forms:
+            # It may be asked for before the next sync has told of features that came with it.
+            with self._state.read() as conn:
+                self._add(catalog.list_models(conn))
         form = self._served[row.model].forms.get(row.signature.features)
         if form is None:
             raise BadArtifact(row.artifact, f"version {row.version} takes other features than {row.model} does")

@@ -15,6 +15,7 @@ from tests.support.small import MODEL, ROW, make_small, planted
 from pilothouse.data.settings import Settings
 from pilothouse.ops.house import House
 from pilothouse.ops.serving.main import assemble
+from pilothouse.ops.serving.models import Models
 
 WORDS = ROW | {"months": "short"}
 ARROW = {"content-type": "application/vnd.apache.arrow.stream"}
@@ -69,3 +70,14 @@ def test_each_version_answers_and_logs_what_it_takes(house: House) -> None:
     }  # fmt: skip
     assert rows.filter(pl.col("prediction_id").str.starts_with("b"))["x_months__2"].to_list() == ["short"] * 5
     house.close()
+
+
+def test_a_version_is_loaded_before_the_service_has_looked_for_its_features(house: House) -> None:
+    with Client(assemble(house.workspace, Settings())):
+        models = Models(house.workspace, house.state, house.clock, 1000)
+        for row in models.sync():
+            models.load(row)
+        house.add_version(MODEL, fitted_on_words(), reference=worded(planted(1000, seed=2)))
+        models.load(models.version_row(MODEL, 2))
+        assert models.is_warm(MODEL, 2)
+        models.close()
