@@ -88,16 +88,7 @@ def overview(report: MetricReport, then: MetricReport | None) -> Panel:
         for name, m in report.metrics.items()
     )
     own = tuple(
-        (
-            o.metric.name,
-            o.found.value,
-            o.found.low,
-            o.found.high,
-            o.found.reason,
-            None,
-            None,
-            *((None,) if then else ()),
-        )
+        (o.metric.name, o.found.value, o.found.low, o.found.high, o.found.reason, *((None,) * (len(columns) - 5)))
         for o in report.own
     )
     return Panel(

@@ -18,7 +18,6 @@ Slots = npt.NDArray[np.uint8]
 CELLS = 4096
 """Small enough that both tables stay in the first cache."""
 _SEVERAL = 255
-MOST_EDGES = _SEVERAL - 1
 _LINEAR, _BITS = "linear", "bits"
 
 

@@ -100,12 +100,12 @@ def test_every_value_is_a_number_or_has_a_reason(model: ModelHandle, family: str
 def test_neither_the_order_of_rows_nor_that_of_hours_says_anything(
     model: ModelHandle, shuffled: ModelHandle, family: str
 ) -> None:
-    same(FAMILIES[family](shuffled, WINDOW), FAMILIES[family](model, WINDOW))
+    assert_same(FAMILIES[family](shuffled, WINDOW), FAMILIES[family](model, WINDOW))
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"quality"}))
 def test_the_unit_of_a_feature_says_nothing(model: ModelHandle, scaled: ModelHandle, family: str) -> None:
-    same(FAMILIES[family](scaled, WINDOW), FAMILIES[family](model, WINDOW), rel=1e-6)
+    assert_same(FAMILIES[family](scaled, WINDOW), FAMILIES[family](model, WINDOW), rel=1e-6)
 
 
 def test_the_unit_of_a_feature_moves_the_bounds_of_its_rules_alone(model: ModelHandle, scaled: ModelHandle) -> None:
@@ -180,7 +180,7 @@ def test_counts_of_drift_add_up_over_spans(model: ModelHandle) -> None:
         assert sum(part.rows for part in parts) == whole.rows
 
 
-def same(found: Any, expected: Any, rel: float = 1e-9) -> None:
+def assert_same(found: Any, expected: Any, rel: float = 1e-9) -> None:
     """Roll-ups round Wasserstein's sums (of whole numbers near 2**53 above all); bounds of a segment have a unit."""
     values, others = dict(numbers(found)), dict(numbers(expected))
     rough = {name for name in others if name.endswith("wasserstein")}

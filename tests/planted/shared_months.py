@@ -36,12 +36,12 @@ def run(size: str) -> list[Verdict]:
     return [
         Verdict(
             name=f"days differ, nothing wrong for {MONTHS} months: false alarms a month", seeds=len(together), value=after,
-            unit="alarms", goal=(2 if few else 1.5) * BUDGET, at_most=True,
+            unit="alarms", goal=(2 if few else 1) * BUDGET, at_most=True,
             detail=f"{before:.3f} where rows are taken one by one; budget {BUDGET}; spans of {', '.join(map(str, spans))} days",
         ),
         Verdict(
             name=f"days differ, a loss of {LOSS} ROC AUC: seen within the stated delay", seeds=len(together),
-            value=float(np.mean(seen)), unit="share of seeds", goal=0.5 * power,
+            value=float(np.mean(seen)), unit="share of seeds", goal=0.5 * power if few else 0.8,
             detail=f"such plans state a power of {power:.2f} for a full span",
         ),
     ]  # fmt: skip
