@@ -203,6 +203,39 @@ def test_a_body_of_a_gigabyte_is_refused_and_takes_no_memory(
     assert most < 64 * 2**20
 
 
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [(head(PREDICT, 2**23), b"413"), (b"GET / HTTP/1.1\r\nCookie: ", b"431")],
+    ids=["body", "head"],
+)
+def test_a_client_that_sends_all_before_it_reads_still_gets_the_refusal(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, request_head: bytes, status: bytes
+) -> None:
+    with (
+        listening(bench, monkeypatch, max_body_bytes=1000) as port,
+        socket.create_connection(("127.0.0.1", port), 20) as connection,
+    ):
+        connection.sendall(request_head + b" " * 2**23)
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+    assert answer.split(b" ")[1] == status
+    assert b"connection: close" in answer
+
+
+def test_a_client_that_never_ends_is_not_listened_to_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "LINGER_S", 0.2)
+    with (
+        listening(bench, monkeypatch, max_body_bytes=1000) as port,
+        socket.create_connection(("127.0.0.1", port), 20) as connection,
+        pytest.raises(ConnectionError),
+    ):
+        connection.sendall(head(PREDICT, 2**40))
+        while True:
+            connection.sendall(b" " * 1000)
+            time.sleep(0.01)
+
+
 async def _warm(port: int) -> None:
     async with Connection(port) as connection:
         assert (await connection.ask())[0] == 200
