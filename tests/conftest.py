@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from tests.support.postgres import Postgres
@@ -42,18 +43,29 @@ def build_demo(folder: Path, until: date) -> Path:
     return folder
 
 
+def built_once(places: pytest.TempPathFactory, name: str, until: date) -> Path:
+    """A demo that the first process of this run to ask for it builds, and the others wait for."""
+    own = places.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    ready = shared / name
+    with FileLock(shared / f"{name}.lock"):
+        if not ready.exists():
+            build_demo(shared / f"{name}-begun", until).rename(ready)
+    return ready
+
+
 @pytest.fixture(scope="session")
 def september(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo as it stands by default, late in September. Not to be changed: copy it."""
     from pilothouse.ops.demo.build import DEFAULT_UNTIL
 
-    return build_demo(tmp_path_factory.mktemp("september") / "demo", DEFAULT_UNTIL)
+    return built_once(tmp_path_factory, "september", DEFAULT_UNTIL)
 
 
 @pytest.fixture(scope="session")
 def november(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo in mid-November. Not to be changed: copy it."""
-    return build_demo(tmp_path_factory.mktemp("november") / "demo", date(2013, 11, 19))
+    return built_once(tmp_path_factory, "november", date(2013, 11, 19))
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -50,27 +49,28 @@ class Load:
                 count += 1
                 row_id = f"{self.name}-{number}-{count}"
                 row = ROW | {"amount": 100.0 * (count % 97)}
-                if self._send(client, "predict", {"rows": [row], "ids": [row_id]}):
-                    self._remember(self.predicted, row_id)
+                # A label of a prediction that was never taken would wait for it, and look lost.
+                if not self._send(client, "predict", {"rows": [row], "ids": [row_id]}):
+                    continue
+                self._remember(self.predicted, row_id)
                 label = {"labels": [{"id": row_id, "label": count % 2}]}
                 if count % 2 and self._send(client, "feedback", label):
                     self._remember(self.labelled, row_id)
 
     def _send(self, client: httpx.Client, act: str, body: object) -> bool:
         """Until it is taken; False when the load ends before that, or it is refused for good."""
-        for tries in range(1, 601):
-            try:
+        tries = 0
+        while not self._stop.is_set():
+            tries += 1
+            with suppress(httpx.TransportError):
                 answer = client.post(f"/models/{MODEL}/{act}", json=body)
-            except httpx.TransportError:
-                time.sleep(0.05)
-                continue
-            if answer.status_code < 300:
-                self.tries.append(tries)
-                return True
-            if answer.status_code != 503:
-                self.refused.append(answer.text)
-                return False
-            time.sleep(0.05)
+                if answer.status_code < 300:
+                    self.tries.append(tries)
+                    return True
+                if answer.status_code != 503:
+                    self.refused.append(answer.text)
+                    return False
+            self._stop.wait(0.05)
         return False
 
     def _remember(self, where: set[str], row_id: str) -> None:
