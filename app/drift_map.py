@@ -24,9 +24,12 @@ def shown(face: ModelFace) -> tuple[Drift, str, Mapping[str, ColumnClass]]:
     return found, unshown, classes
 
 
-def basis(found: Drift) -> str:
+def basis(face: ModelFace, found: Drift) -> str:
     """What is compared with."""
-    return f"Reference: {formats.count(found.reference.rows)} labelled rows held out from training."
+    rows = formats.count(found.reference.rows)
+    if face.champion is not None and face.champion.artifact_sha256 is None:
+        return f"Reference: the {rows} rows that the model was registered with."
+    return f"Reference: {rows} labelled rows held out from training."
 
 
 @st.dialog("Show hidden values", icon=":material/visibility:")

@@ -45,37 +45,62 @@ def number(value: float | None, decimals: int = 3) -> str:
     >>> number(0.6764), number(-0.02, 2), number(None)
     ('0.676', '−0.02', '–')
     """
-    return f"{value:.{decimals}f}".replace("-", MINUS) if value is not None and _said(value) else NOTHING
+    return _written(value, f".{decimals}f") if value is not None and _said(value) else NOTHING
 
 
-def figure(value: float | None) -> str:
-    """A value of any size: the larger, the fewer decimals.
+def figure(value: float | None, like: float | None = None) -> str:
+    """A value of any size: the larger, the fewer decimals. like : the value whose decimals it takes, to stand beside it.
 
     >>> figure(0.7214), figure(169.157), figure(-12345.678), figure(1e300), figure(None)
     ('0.721', '169.2', '−12,346', '1e+300', '–')
+    >>> figure(3.252, like=40.3)
+    '3.3'
     """
     if value is None or not _said(value):
         return NOTHING
-    size = abs(value)
-    form = ",.3f" if size < 10 else ",.1f" if size < 10_000 else ",.0f" if size < 1e12 else ".3g"
-    return f"{value:{form}}".replace("-", MINUS)
+    size = abs(value if like is None or not _said(like) else like)
+    form = ",.3f" if size < 10 else ",.1f" if size < 10_000 else ",.0f"
+    return _written(value, form if max(size, abs(value)) < 1e12 else ".3g")
 
 
-def change(value: float | None) -> str:
-    """A difference of values of any size.
+def change(value: float | None, like: float | None = None) -> str:
+    """A difference of values of any size. like : as in `figure`.
 
-    >>> change(37.08), change(-0.0479), change(249.6)
-    ('+37.1', '−0.048', '+249.6')
+    >>> change(37.08), change(-0.0479), change(249.6), change(-0.0001)
+    ('+37.1', '−0.048', '+249.6', '0.000')
     """
-    return f"{'+' if value is not None and value > 0 else ''}{figure(value)}"
+    written = figure(value, like)
+    return f"+{written}" if value is not None and value > 0 and _is_not_zero(written) else written
 
 
-def edges(low: float | None, high: float | None) -> str:
+def edges(low: float | None, high: float | None, like: float | None = None) -> str:
     """
     >>> edges(92.435, 1096.112)
     '92.4 to 1,096.1'
     """
-    return f"{figure(low)} to {figure(high)}" if _said(low) and _said(high) else NOTHING
+    return f"{figure(low, like)} to {figure(high, like)}" if _said(low) and _said(high) else NOTHING
+
+
+def _written(value: float, form: str) -> str:
+    """What rounds to zero has no sign."""
+    written = f"{value:{form}}"
+    return written.replace("-", MINUS) if _is_not_zero(written) else written.lstrip("+-")
+
+
+def _is_not_zero(written: str) -> bool:
+    return any(digit in written for digit in "123456789")
+
+
+def short(text: str, longest: int = 48) -> str:
+    """A name of any length; the middle of a long one is left out, since names often differ in their ends.
+
+    >>> short("carrier"), short("a_very_long_name_of_a_feature_12", 16)
+    ('carrier', 'a_very_l…ture_12')
+    """
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 2
+    return f"{text[: longest - 1 - end]}…{text[-end:]}"
 
 
 def signed(value: float | None, decimals: int = 3) -> str:
@@ -83,7 +108,7 @@ def signed(value: float | None, decimals: int = 3) -> str:
     >>> signed(0.0479), signed(-0.009)
     ('+0.048', '−0.009')
     """
-    return f"{value:+.{decimals}f}".replace("-", MINUS) if value is not None and _said(value) else NOTHING
+    return _written(value, f"+.{decimals}f") if value is not None and _said(value) else NOTHING
 
 
 def share(value: float | None, decimals: int = 1) -> str:
@@ -150,6 +175,17 @@ def day(time: datetime | None, zone: tzinfo) -> str:
     '2 Sep'
     """
     return f"{time.astimezone(zone):%-d %b}" if time else NOTHING
+
+
+def day_of(time: datetime, zone: tzinfo) -> str:
+    """A moment, or the day alone where it is the beginning of one.
+
+    >>> from datetime import UTC
+    >>> day_of(datetime(2026, 9, 2, tzinfo=UTC), UTC), day_of(datetime(2026, 9, 2, 7, tzinfo=UTC), UTC)
+    ('2 Sep 2026', '2 Sep 2026 07:00')
+    """
+    written = moment(time, zone)
+    return written.removesuffix(" 00:00")
 
 
 def moment(time: datetime | None, zone: tzinfo) -> str:

@@ -23,7 +23,7 @@ def section(face: ModelFace) -> None:
     metric = _chosen(face)
     found = widgets.attempt(lambda: questions_impact.impact(face.name, session.range_text(), metric))
     if found is not None:
-        place(found)
+        place(face, found)
 
 
 def ranking(face: ModelFace) -> bool:
@@ -32,11 +32,13 @@ def ranking(face: ModelFace) -> bool:
         return False
     found = questions_impact.impact(face.name, session.range_text(), METRICS[face.task][0])
     if not found.reason:
-        place(found)
+        place(face, found)
     return not found.reason
 
 
-def place(found: Impact) -> None:
+def place(face: ModelFace, found: Impact) -> None:
+    if face.champion is not None and face.champion.version != found.version:
+        widgets.quiet(f"Version {found.version} answered most rows of this range, so its scores are the ones judged.")
     search, extra = drift_map.search_box(len(found.features), "search-impact"), None
     if not found.reason:
         extra = impacts.table(found, drift_map.SHOWN_FEATURES, search)

@@ -16,7 +16,7 @@ _WORSE, _SIZES = "How much worse without it", "Size of contributions (shap)"
 def importance(face: ModelFace) -> None:
     widgets.section(
         "What the model leans on",
-        "Each feature's values are dealt out anew among labelled rows: how much worse does the model get without them? "
+        "Each feature's values are shuffled among labelled rows: how much worse does the model get without them? "
         "Or, by shap: how far does each feature move the answers?",
     )
     if not _can_be_asked(face):

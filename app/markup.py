@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
+from pilothouse.app import formats
 from pilothouse.data.history.results import State
 
 _SHAPE = {State.CRITICAL: "●", State.WATCH: "▲", State.HEALTHY: "✓", State.NO_DATA: "○"}
@@ -83,6 +84,16 @@ def chip(state: State) -> Html:
     """How a thing stands, by shape, word and colour."""
     mark = Html(f'<span aria-hidden="true">{_SHAPE[state]}</span> {_WORD[state]}')
     return tag("span", mark, kind=f"ph-chip ph-{TONE[state]}")
+
+
+def name(text: str) -> Html:
+    """The name of a feature or a group in a table: a long one is shortened, and shows whole under the pointer.
+
+    >>> name("carrier")
+    '<span class="ph-name">carrier</span>'
+    """
+    shown = formats.short(text) if text.strip() else "(empty text)"
+    return tag("span", shown, kind="ph-name", title="" if shown == text else text)
 
 
 def badge(text: str, tone: str = "plain") -> Html:

@@ -97,21 +97,35 @@ def says(name: str) -> str:
     return WORDS[name].says if name in WORDS else ""
 
 
-def value(name: str, of: float | None) -> str:
+def value(name: str, of: float | None, like: float | None = None) -> str:
     """
+    like : the value whose decimals it takes, to stand beside it.
+
     >>> value("recall", 0.136), value("mae", 12345.678), value("mae", 1e300)
     ('13.6%', '12,346', '1e+300')
     """
-    return formats.share(of) if is_share(name) else formats.figure(of)
+    return formats.share(of) if is_share(name) else formats.figure(of, like)
 
 
-def change(name: str, of: float | None) -> str:
-    """A difference of two values.
+def change(name: str, of: float | None, like: float | None = None) -> str:
+    """A difference of two values. like : as in `value`.
 
     >>> change("accuracy", -0.0567), change("mae", 37.08), change("roc_auc", 0.0479)
     ('−5.7 pp', '+37.1', '+0.048')
     """
-    return formats.points(of) if is_share(name) else formats.change(of)
+    return formats.points(of) if is_share(name) else formats.change(of, like)
+
+
+def change_band(name: str, metric: Metric, like: float | None = None) -> str:
+    """The 95 % band of a difference; a dash where there is none. like : as in `value`.
+
+    >>> change_band("accuracy", Metric(value=0.01, low=-0.012, high=0.031))
+    '−1.2 to +3.1 pp'
+    """
+    if metric.low is None or metric.high is None:
+        return formats.NOTHING
+    low, high = change(name, metric.low, like), change(name, metric.high, like)
+    return f"{low.removesuffix(' pp')} to {high}"
 
 
 def is_share(name: str) -> bool:
@@ -127,7 +141,7 @@ def band(name: str, metric: Metric) -> str:
     """The 95 % band, or why there is no value."""
     if metric.value is None or metric.low is None or metric.high is None:
         return metric.reason
-    return f"{value(name, metric.low)} to {value(name, metric.high)}"
+    return f"{value(name, metric.low, metric.value)} to {value(name, metric.high, metric.value)}"
 
 
 def own_title(of: OwnValue) -> str:

@@ -27,7 +27,7 @@ def plan_dialog(face: ModelFace) -> None:
         return
     st.html(panels.choices(found))
     if found.reason:
-        widgets.quiet(found.reason)
+        widgets.quiet(f"{found.reason[:1].upper()}{found.reason[1:]}.")
     widgets.quiet("The audit trail keeps who agreed on it.")
     with st.container(horizontal=True):
         agree_buttons(face, found)

@@ -11,8 +11,15 @@ from pilothouse.ops.measuring.schemas import INFERRED
 
 
 def answer(found: Quality, zone: tzinfo) -> str:
-    """What is broken and since when; or that nothing is."""
-    return " ".join(filter(None, (rules_sentence(found, zone), volume_sentence(found.volume, zone))))
+    """What is broken and since when, the graver first; or that nothing is."""
+    said = [rules_sentence(found, zone), volume_sentence(found.volume, zone)]
+    worst = next((line.state for line in found.rules if line.state is not State.HEALTHY), State.HEALTHY)
+    return " ".join(said[::-1] if _graver(found.volume.state, worst) else said)
+
+
+def _graver(volume: State, rules: State) -> bool:
+    order = [State.CRITICAL, State.WATCH]
+    return volume in order and (rules not in order or order.index(volume) < order.index(rules))
 
 
 def rules_sentence(found: Quality, zone: tzinfo) -> str:
@@ -31,7 +38,7 @@ def rules_sentence(found: Quality, zone: tzinfo) -> str:
 
 
 def _broken(line: RuleLine, zone: tzinfo) -> str:
-    since = f" since {formats.moment(line.since, zone)}" if line.since else ""
+    since = f", since {formats.day_of(line.since, zone)}" if line.since else ""
     return f"The rule “{line.rule.words}” is broken by {formats.share(line.share)} of the rows{since}"
 
 
@@ -42,7 +49,7 @@ def _rules(n: int) -> str:
 def volume_sentence(found: Volume, zone: tzinfo) -> str:
     """Whether as much comes as usual."""
     if found.late:
-        return f"The newest row is {_ago(found.age)} old; about {formats.count(found.missed)} more usually come in that time."
+        return f"The newest row is {_ago(found.age)} old; about {formats.count(found.missed)} rows usually come in that time."
     if found.reason:
         return f"Whether as many rows come as usual cannot be said: {found.reason}."
     few = [hour for hour in found.odd_hours if hour.odd == "too few"]

@@ -109,15 +109,8 @@ def stretches(model: str, range_text: str) -> tuple[TrendPoint, ...]:
     weeks = trend(model, range_text, "week")
     if not weeks:
         return ()
-    within, length = Window(weeks[0].window.start, weeks[-1].window.end), HealthRules.by(face.watch).recent
-    found = [
-        point
-        for back in range(length // STEPS["week"])
-        if (end := within.end - back * STEPS["week"]) - within.start >= length
-        for point in face.history.performance_trend(Window(within.start, end), length)
-        if point.window.start >= within.start
-    ]
-    return tuple(sorted(found, key=lambda point: point.window.end))
+    found = face.history.stretches(context(session.window(face), "week"), HealthRules.by(face.watch).recent)
+    return tuple(point for point in found if point.window.start >= weeks[0].window.start)
 
 
 @st.cache_data(ttl=TTL_S, max_entries=256, show_spinner=False)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import streamlit as st
 
 from pilothouse.app import markup, session
+from pilothouse.app.drawn import Drawn
 from pilothouse.app.panel import Panel
 from pilothouse.app.theme import STREAMLIT, paint
 
@@ -54,9 +55,9 @@ def head(panel: Panel, key: str) -> None:
     """A panel's title and sentence, its menu at the right."""
     with st.container(horizontal=True, vertical_alignment="top", wrap=False):
         title = markup.tag("h3", panel.title, kind="ph-heading")
-        state = markup.join([" ", markup.chip(panel.state)]) if panel.state else ""
+        state = markup.chip(panel.state) if panel.state else ""
         sentence = markup.tag("p", panel.answer, kind="ph-sentence ph-quiet") if panel.answer else ""
-        st.html(markup.join([title, state, sentence]))
+        st.html(markup.join([markup.tag("div", markup.join([title, state]), kind="ph-row"), sentence]))
         menu(panel, key)
 
 
@@ -89,7 +90,7 @@ def script(panel: Panel) -> str:
 
 def figure(panel: Panel, key: str, *, brush: bool = False, on_cell: Callable[[Hit], None] | None = None) -> None:
     """Draw a panel's figure, in the colours of the theme in force."""
-    spec = paint(panel.spec, STREAMLIT)
+    spec = Drawn(paint(panel.spec, STREAMLIT))
     place = f"figure-{key}"
     config = _CONFIG | {"toImageButtonOptions": {"format": "png", "scale": 2, "filename": panel.name}}
     shared: dict[str, Any] = {"key": place, "config": config, "alt": panel.alt or panel.title}

@@ -24,9 +24,10 @@ def is_it_right(health: Health, performance: Performance) -> str:
     grave = sum(reason.state is State.CRITICAL for reason in health.reasons)
     watch = sum(reason.state is State.WATCH for reason in health.reasons)
     if grave or watch:
-        return (
-            f"{opening} {_counted(grave, 'critical')}{' and ' if grave and watch else ''}{_counted(watch, 'to watch')}:"
-        )
+        both = " and " if grave and watch else ""
+        reasons = f"{grave} critical reason{'s' if grave > 1 else ''}" if grave else ""
+        watched = f"{watch} {'' if grave else 'reasons ' if watch > 1 else 'reason '}to watch" if watch else ""
+        return f"{opening} {reasons}{both}{watched}:"
     return f"{opening} {_main_metric(performance)}"
 
 
@@ -41,10 +42,6 @@ def _main_metric(performance: Performance) -> str:
     if main.value is None:
         return f"Its {title} cannot be said for this range: {main.reason}."
     return f"Its {title} is {words.value(name, main.value)} on {labelled} labelled rows of this range."
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} reason{'s' if count > 1 else ''} {what}" if count else ""
 
 
 def how_to_send(model: str, service_url: str | None, *, here: bool) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.together import LEAST_BUCKETS
 
@@ -46,6 +48,18 @@ def of_main(metric: Metric, name: str) -> str:
         f"Rows of {_article(metric.by)} share something, so the band of {name} is {metric.wider:.1f} times as wide "
         "as rows alone would make it."
     )
+
+
+def of_bands(by: Collection[str]) -> str:
+    """One sentence beneath a table with bands. by : what each of them is told apart by; empty where there is none.
+
+    >>> of_bands({"days"}), of_bands({"rows"}), of_bands(())
+    ('Bands count the rows of a day together.', 'Bands take each row by itself.', '')
+    """
+    together = sorted(set(by) - {ROWS})
+    if not together:
+        return "Bands take each row by itself." if by else ""
+    return f"Bands count the rows of {_article(together[0])} together."
 
 
 def of_impact(summed: Metric) -> str:

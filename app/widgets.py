@@ -116,7 +116,7 @@ def fleet_columns(
     columns: dict[str, list[object]] = {
         "Model": [line.model for line in lines],
         "State": [[markup.state_words(line.health.state)] for line in lines],
-        "By week": [[v for v in line.trend if v is not None] for line in lines],
+        "By week": [_course(line.trend) for line in lines],
         "Metric": [line.measured for line in lines],
         "Max PSI": [f"{formats.number(line.max_psi, 2)} {line.worst_feature}".strip() for line in lines],
         "Rows": [formats.count(line.rows) for line in lines],
@@ -125,13 +125,19 @@ def fleet_columns(
     }
     config = st.column_config
     drawn: dict[str, Any] = {
-        "State": config.MultiselectColumn(options=words, color=["red", "orange", "green", "gray"], width="small"),
+        "State": config.MultiselectColumn(options=words, color=["red", "orange", "green", "gray"], width=104),
         "By week": config.LineChartColumn("Metric by week", width="medium"),
         "Metric": config.TextColumn(f"Metric, {chosen}", help="The main one of the model's task."),
         "Max PSI": config.TextColumn(f"Max PSI, {chosen}", width="medium"),
         "Rows": config.TextColumn(f"Rows, {chosen}"),
     }
     return columns, drawn
+
+
+def _course(trend: Sequence[float | None]) -> list[float]:
+    """The values of a sparkline; one alone is no course."""
+    known = [value for value in trend if value is not None]
+    return known if len(known) > 1 else []
 
 
 def scorecard(card: Scorecard | None, model: str, version: int, zone: tzinfo) -> None:

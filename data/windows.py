@@ -50,7 +50,8 @@ class Window:
         object.__setattr__(self, "start", as_utc(self.start, "the window's start"))
         object.__setattr__(self, "end", as_utc(self.end, "the window's end"))
         if self.start >= self.end:
-            raise InvalidWindow(f"{self.start.isoformat()}/{self.end.isoformat()}")
+            given = f"{self.start.isoformat()}/{self.end.isoformat()}"
+            raise InvalidWindow(given, "does not end after it begins", "Put the earlier time first: START/END.")
 
     @property
     def length(self) -> timedelta:
@@ -73,10 +74,16 @@ def parse_span(text: str) -> timedelta:
     >>> parse_span("8w").days
     56
     """
+    length = _length(text)
+    if length is None:
+        raise InvalidWindow(text, "is not a length of time", "Use hours, days or weeks, such as 24h, 7d or 8w.")
+    return length
+
+
+def _length(text: str) -> timedelta | None:
+    """None for what names no length, or none at all."""
     found = _BACK.fullmatch(text.strip())
-    if not found or int(found[1]) == 0:
-        raise InvalidWindow(text)
-    return int(found[1]) * _UNIT[found[2]]
+    return int(found[1]) * _UNIT[found[2]] if found and int(found[1]) else None
 
 
 def parse_window(text: str, data_end: datetime) -> Window:
@@ -89,5 +96,8 @@ def parse_window(text: str, data_end: datetime) -> Window:
     """
     start, slash, end = text.partition("/")
     if not slash:
-        return Window(data_end - parse_span(text), data_end)
+        length = _length(text)
+        if length is None:
+            raise InvalidWindow(text)
+        return Window(data_end - length, data_end)
     return Window(parse_time(start, "the window's start"), parse_time(end, "the window's end"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pilothouse.data.history.history import History
+from pilothouse.data.history.opened import open_tables
 from pilothouse.data.history.results import Drift, Event, Health, Labels, Rows, SchemaChange, SegmentTable
 from pilothouse.data.history.rows import page_of_rows
 from pilothouse.data.limits import Limit
@@ -175,7 +176,10 @@ class ModelHandle(ReleaseActs, MeasureActs):
         return parse_window(text, self.data_end() or self.house.clock())
 
     def data_end(self) -> datetime | None:
-        return self.history.data_end()
+        # Without a History, which counts what waits to be sealed: every question about a window comes by here.
+        house = self.house
+        tables = open_tables(house.workspace, self.name, self.signature, self.label_policy)
+        return tables.data_end(house.settings.zone)
 
     def health(self) -> Health:
         """Whether the model needs somebody, and why; judged by the champion's own answers."""

@@ -23,11 +23,11 @@ from pilothouse.data.history.results import Drift
 from pilothouse.data.measures.changes import differing
 
 
-def answer(found: Drift, unshown: str) -> None:
+def answer(face: ModelFace, found: Drift, unshown: str) -> None:
     chance = differing(found.features).sentence
     badge = markup.badge(f"{len(found.features)} features", "plain")
-    widgets.title("Drift", drifts.drift_answer(found), [badge])
-    widgets.quiet(" ".join(filter(None, (drift_map.basis(found), chance, unshown))))
+    widgets.title(f"Drift of {face.name}", drifts.drift_answer(found), [badge])
+    widgets.quiet(" ".join(filter(None, (drift_map.basis(face, found), chance, unshown))))
 
 
 def over_time(face: ModelFace, found: Drift) -> None:
@@ -42,7 +42,7 @@ def over_time(face: ModelFace, found: Drift) -> None:
 
 
 def ranking(found: Drift) -> None:
-    widgets.section("Every measure")
+    widgets.section("Feature by feature")
     search = drift_map.search_box(len(found.features), "search-measures")
     shown = drift_map.SHOWN_FEATURES
     render.show(changes.every_measure(found, shown, search), extra=changes.table(found, shown, search))
@@ -63,7 +63,7 @@ def output(face: ModelFace, found: Drift) -> None:
 def main() -> None:
     face = widgets.require_model()
     found, unshown, _ = drift_map.shown(face)
-    answer(found, unshown)
+    answer(face, found, unshown)
     drift_map.hidden_values(face)
     impact_section.section(face)
     over_time(face, found)

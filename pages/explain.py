@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import streamlit as st
 
 from pilothouse.app import (
@@ -22,6 +24,10 @@ from pilothouse.data.signature import Task, Value
 from pilothouse.ops.measuring.by_shap import is_installed
 
 _NEWEST = 10
+_HEAD = {
+    "prediction_id": "Prediction", "at": "When", "version": "Version", "prediction": "Said", "score": "Score",
+    "label": "Came true",
+}  # fmt: skip
 _BY = {By.OURS: "Of the answer", By.SHAP: "By shap, on the model's own scale"}
 
 
@@ -88,20 +94,27 @@ def newest(face: ModelFace) -> None:
     if not found.rows:
         widgets.empty("No predictions in this range: there is nothing to explain yet.")
         return
-    scored = ("score",) if face.task is Task.BINARY else ()
-    told = ("prediction_id", "at", "version", "prediction", *scored, "label")
+    told = [name for name in _HEAD if name != "score" or face.task is Task.BINARY]
     places = [found.columns.index(name) for name in told]
     ids = [str(row[places[0]]) for row in found.rows]
     widgets.section("The newest predictions", "Choose one to see why the model said what it said.")
-    columns = {found.columns[place]: [_cell(row[place]) for row in found.rows] for place in places}
+    columns = {
+        _HEAD[name]: [_cell(name, row[place]) for row in found.rows] for name, place in zip(told, places, strict=True)
+    }
     st.dataframe(
         columns, hide_index=True, key="explain-newest", on_select=lambda: _choose(ids), selection_mode="single-row",
         alt="The newest predictions.",
     )  # fmt: skip
 
 
-def _cell(value: object) -> object:
-    return formats.second(value, session.zone()) if hasattr(value, "astimezone") else value  # type: ignore[arg-type]
+def _cell(name: str, value: object) -> str:
+    if isinstance(value, datetime):
+        return formats.second(value, session.zone())
+    if value is None:
+        return formats.NOTHING
+    if isinstance(value, float):
+        return formats.figure(value) if name == "score" else panels.value_words(value)
+    return str(value)
 
 
 def _choose(ids: list[str]) -> None:

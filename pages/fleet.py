@@ -7,6 +7,7 @@ import streamlit as st
 from pilothouse.app import markup, questions, ranges, sentences, session, tours, widgets
 from pilothouse.app.panels import fleet
 from pilothouse.app.panels import log as logs
+from pilothouse.data.history.results import State
 from pilothouse.data.signature import Task
 
 
@@ -49,6 +50,8 @@ def inbox_card(line: fleet.Line) -> None:
         st.html(fleet.reasons(line.health.reasons))
         with st.container(horizontal=True):
             widgets.visit("Why: look at the model", "model", line.model, icon=":material/monitoring:")
+            if fleet.asks_for_drift(line.health.reasons):
+                widgets.visit("Drift", "drift", line.model, icon=":material/waves:")
             if line.task is Task.BINARY:
                 widgets.visit("Retrain", "retrain", line.model, icon=":material/model_training:")
             else:
@@ -70,8 +73,7 @@ def models(lines: list[fleet.Line], chosen: str) -> None:
     )  # fmt: skip
 
 
-def running() -> None:
-    state, words = sentences.processes(session.house().processes(), session.now())
+def running(state: State, words: str) -> None:
     mark = markup.chip(state)
     url = session.house().service_url
     where = f" Predictions are answered at {url}." if url else ""
@@ -88,11 +90,15 @@ def main() -> None:
     lines = fleet.worst_first([questions.fleet_line(name, chosen) for name in session.house().models()])
     widgets.title("Fleet", fleet.inbox_sentence(lines))
     damage()
+    state, words = sentences.processes(session.house().processes(), session.now())
+    if state is not State.HEALTHY:
+        running(state, words)
     inbox(lines)
     tour()
     widgets.tiles(fleet.tiles(lines, ranges.name(chosen)))
     models(lines, chosen)
-    running()
+    if state is State.HEALTHY:
+        running(state, words)
 
 
 main()

@@ -34,6 +34,10 @@ def answer(face: ModelFace) -> None:
     if health.reasons:
         with st.container(border=True):
             st.html(fleet.reasons(health.reasons))
+            if fleet.rest_on_labels(health.reasons) and not measured.mature:
+                widgets.quiet(
+                    "Judged on the newest days whose labels are all due; the figures below are of the time range."
+                )
             ways_out(face, health)
 
 
@@ -42,6 +46,8 @@ def ways_out(face: ModelFace, health: Health) -> None:
     here = face.champion is None or face.champion.artifact_sha256 is not None
     if health.state in fleet.NEEDS_A_PERSON and here:
         with st.container(horizontal=True):
+            if fleet.asks_for_drift(health.reasons):
+                st.page_link(session.page("drift"), label="Drift", icon=":material/waves:")
             if face.task is Task.BINARY:
                 st.page_link(session.page("retrain"), label="Retrain", icon=":material/model_training:")
             else:
@@ -86,7 +92,7 @@ def over_time(face: ModelFace) -> str:
 
 def drift(face: ModelFace, every: str) -> None:
     found, unshown, classes = drift_map.shown(face)
-    widgets.section("Drift", f"{drifts.drift_answer(found)} {drift_map.basis(found)} {unshown}".rstrip())
+    widgets.section("Drift", f"{drifts.drift_answer(found)} {drift_map.basis(face, found)} {unshown}".rstrip())
     drift_map.hidden_values(face)
     if drift_map.map_and_shape(face, found, every, classes) is not None:
         ranking(face, found)

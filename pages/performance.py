@@ -58,7 +58,8 @@ def controls(face: ModelFace, report: MetricReport) -> None:
         )  # fmt: skip
         if report.rows <= _EXACT_AT_MOST:
             st.toggle("From every row", key="exact", help="Reads every labelled row instead of counts.")
-        widgets.quiet(metrics.speaks_for(report))
+    if told := metrics.speaks_for(report):
+        widgets.quiet(told)
 
 
 def with_own(face: ModelFace, report: MetricReport) -> MetricReport:
@@ -155,7 +156,8 @@ def classes(report: MetricReport) -> None:
 def behind(face: ModelFace, report: MetricReport, asked: float | None) -> None:
     """What lies behind the numbers, one view at a time, so that only what is looked at is computed."""
     names = _VIEWS[report.task]
-    start = names[-1] if as_known() else names[0]
+    unlabelled = report.rows and not report.labelled
+    start = names[-1] if as_known() else "Estimated" if unlabelled else names[0]
     chosen = st.segmented_control(
         "Look at", names, default=start, key="behind", label_visibility="collapsed", required=True
     )
@@ -170,7 +172,6 @@ def behind(face: ModelFace, report: MetricReport, asked: float | None) -> None:
     elif chosen == "Classes":
         classes(report)
     elif chosen == "Errors":
-        widgets.section("Errors")
         render.show(metrics.errors(report))
     else:
         everything(face, report, asked)

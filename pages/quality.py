@@ -16,8 +16,10 @@ from pilothouse.ops.measuring.schemas import INFERRED, AgreedSchema
 _EXAMPLES = ("COLUMN <= 120", "COLUMN in A,B,C", "COLUMN matches ^[A-Z]{2}", "COLUMN may be missing", "COLUMN off")
 
 
-def answer(found: Quality) -> None:
-    widgets.title("Data quality", quality_words.answer(found, session.zone()), [markup.chip(found.state)])
+def answer(face: ModelFace, found: Quality) -> None:
+    widgets.title(
+        f"Data quality of {face.name}", quality_words.answer(found, session.zone()), [markup.chip(found.state)]
+    )
     widgets.quiet(quality_words.basis(found))
     widgets.tiles(quality_words.freshness(found.volume))
 
@@ -88,7 +90,7 @@ def main() -> None:
     face = widgets.require_model()
     with st.spinner("Reading the rows of this range …"):
         found = questions_quality.quality(face.name, session.range_text())
-    answer(found)
+    answer(face, found)
     rules(face, found)
     volume(face, found)
     agreed(face)

@@ -16,11 +16,11 @@ def answer(face: ModelFace, names: list[str]) -> None:
     """The worst segment: of those that were searched for, or else of the first column."""
     found = weak_section.remembered(face)
     if found is not None:
-        widgets.title("Segments", weak.answer(found))
+        widgets.title(f"Segments of {face.name}", weak.answer(found))
         return
     first = compared(face, (names[0],)) if names else None
     said = "No column of this model tells groups of rows apart." if first is None else segments.answer(first)
-    widgets.title("Segments", said)
+    widgets.title(f"Segments of {face.name}", said)
 
 
 def compared(face: ModelFace, columns: tuple[str, ...]) -> SegmentComparison | None:

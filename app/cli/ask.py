@@ -15,6 +15,7 @@ from pilothouse.app.cli.options import (
     open_house,
     print_json,
     print_table,
+    span_text,
 )
 from pilothouse.ops.house import House
 from pilothouse.ops.model import ModelHandle
@@ -42,7 +43,7 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
     print_table(
         "Running",
         ("process", "kind", "pid", "last beat"),
-        [(p.id, p.kind, p.pid, p.beat_at) for p in house.processes()],
+        [(p.id, p.kind, str(p.pid), p.beat_at) for p in house.processes()],
     )
 
 
@@ -74,7 +75,7 @@ def performance(
         return
     coverage = "no rows" if found.coverage is None else f"{found.coverage:.1%} of {found.rows:,} rows labelled"
     print_table(
-        f"{name}: {coverage}, {found.window}",
+        f"{name}: {coverage}, {span_text(found.window)}",
         ("metric", "value", "low", "high", "kind", "note"),
         [(key, m.value, m.low, m.high, m.kind, m.reason or None) for key, m in found.metrics.items()],
     )
@@ -160,7 +161,7 @@ def list_audit(
     if as_json:
         print_json({"audit": found})
         return
-    rows = [(r.seq, r.at, r.actor, r.act, r.target, msgspec.json.encode(r.details).decode()) for r in found]
+    rows = [(str(r.seq), r.at, r.actor, r.act, r.target, msgspec.json.encode(r.details).decode()) for r in found]
     print_table("Audit trail", ("seq", "at", "actor", "act", "target", "details"), rows)
 
 

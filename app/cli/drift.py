@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pilothouse.app import formats
 from pilothouse.app.cli.options import (
     DEFAULT_WORKSPACE,
     JsonOption,
@@ -17,8 +18,10 @@ from pilothouse.app.cli.options import (
     open_house,
     print_json,
     print_table,
+    span_text,
 )
 from pilothouse.app.panels import changes, together
+from pilothouse.app.panels.drift import drift_answer
 from pilothouse.data.history.results import Drift, FeatureDrift
 from pilothouse.data.measures.changes import CHANCE, differing
 from pilothouse.data.measures.multivariate import Multivariate
@@ -89,14 +92,17 @@ def drift_thresholds(
 
 
 def _print_drift(found: Drift) -> None:
+    print(drift_answer(found))
+    if not found.rows:
+        return
     output = [("(score)", found.score), ("(prediction)", found.prediction)]
     lines = [*((f.name, f) for f in found.features), *((title, f) for title, f in output if f is not None)]
     print_table(
-        f"{found.model}: {found.rows:,} rows, {found.window}",
-        ("feature", "state", "PSI", "KS", "Wasserstein, sd", "missing", "new", "why"),
-        [(title, f.state, f.psi, f.ks, f.wasserstein, f.missing, f.new_share, f.reason) for title, f in lines],
+        f"{found.model}: {found.rows:,} rows, {span_text(found.window)}",
+        ("feature", "state", "PSI", "KS", "missing", "new", "why"),
+        [(title, f.state, f.psi, f.ks, f.missing, f.new_share, f.reason) for title, f in lines],
     )
-    print_table("", ("feature", *_MORE), [(title, *_more(f)) for title, f in lines])
+    print_table("", ("feature", "Wasserstein, sd", *_MORE), [(title, f.wasserstein, *_more(f)) for title, f in lines])
 
 
 def _more(f: FeatureDrift) -> list[float | None]:
@@ -110,6 +116,7 @@ def _show_together(found: Multivariate, *, as_json: bool) -> None:
         return
     print(together.answer(found))
     print(together.note(found))
-    rows = [("classifier, ROC AUC", found.classifier), ("reconstruction error", found.reconstruction)]
-    print_table("", ("measure", "value", "low", "high"), [(title, m.value, m.low, m.high) for title, m in rows])
-    print_table("", ("feature", "AUC lost when shuffled"), found.importance[:10])
+    measures = [(title, m.value, formats.band(m.low, m.high), words) for title, m, words in together.measures_of(found)]
+    print_table("", ("measure", "value", "band", "what it says"), measures)
+    if told := together.told_apart_by(found):
+        print_table("", ("feature", "AUC lost when it is shuffled"), told)

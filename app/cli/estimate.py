@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pilothouse.app import formats
 from pilothouse.app.cli.options import (
     DEFAULT_WORKSPACE,
     JsonOption,
@@ -13,7 +14,9 @@ from pilothouse.app.cli.options import (
     open_house,
     print_json,
     print_table,
+    span_text,
 )
+from pilothouse.app.panels import estimate as panels
 from pilothouse.data.measures.estimate import Estimate
 from pilothouse.data.measures.scoreboard import JUDGED, Scoreboard
 
@@ -42,17 +45,14 @@ def estimate(
 
 
 def _print_estimate(found: Estimate) -> None:
+    print(panels.sentence(found))
     rests = f"{found.rows:,} rows without labels, {found.reference_rows:,} reference rows"
     if found.metrics:
         print_table(
-            f"{found.model}: {rests}, {found.window}",
+            f"{found.model}: {rests}, {span_text(found.window)}",
             ("metric", "estimate", "low", "high", "note"),
             [(key, m.value, m.low, m.high, m.reason or None) for key, m in found.metrics.items()],
         )
-    if found.trusted is False:
-        print(f"Not to be relied on: {found.reason}.")
-    elif found.reason:
-        print(f"{found.model}: {found.reason}.")
 
 
 def _for_machines(board: Scoreboard) -> dict[str, object]:
@@ -68,10 +68,14 @@ def _for_machines(board: Scoreboard) -> dict[str, object]:
 
 
 def _print_scoreboard(board: Scoreboard) -> None:
+    print(panels.scoreboard(board).answer)
     print_table(
-        f"{board.model}: {board.standing}",
-        ("metric", "buckets", "bias", "error", "within the band", "width of the band", "standing"),
-        [(name, t.buckets, t.bias, t.error, t.coverage, t.mean_width, t.standing) for name, t in board.tracks.items()],
+        f"{board.model}: {span_text(board.window)}",
+        ("metric", "buckets", "realized less estimated", "distance", "within the band", "width of the band", "verdict"),
+        [
+            (name, t.buckets, formats.signed(t.bias), t.error, formats.share(t.coverage, 0), t.mean_width, t.standing)
+            for name, t in board.tracks.items()
+        ],
     )
     for name in (name for name in JUDGED if name in board.tracks):
         known = [
@@ -85,4 +89,3 @@ def _print_scoreboard(board: Scoreboard) -> None:
                 for line, m, came in known
             ],
         )
-    print(f"{board.reason[:1].upper()}{board.reason[1:]}.")

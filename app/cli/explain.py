@@ -20,6 +20,7 @@ from pilothouse.app.cli.options import (
     open_house,
     print_json,
     print_table,
+    span_text,
 )
 from pilothouse.app.panels import contributions, leaning
 from pilothouse.app.panels import explain as panels
@@ -73,19 +74,19 @@ def _object(text: str | None, option: str) -> dict[str, Any] | None:
 
 
 def _print(found: Explanation) -> None:
+    print(panels.answer(found))
+    print(f"Today's champion: {panels.champion_words(found)}.")
     print_table(
         f"{found.model} v{found.said.version}, {found.explained}",
         ("feature", "value", "contribution", "95 % band", "beside the reference"),
         [
             (
-                f.name, f.value, formats.signed(f.contribution.value, 4),
-                formats.band(f.contribution.low, f.contribution.high, 4), panels.place_words(f.place),
+                f.name, panels.shown_value(f), formats.change(f.contribution.value),
+                panels.band_words(f.contribution), panels.place_words(f.place),
             )
             for f in found.features
         ],
     )  # fmt: skip
-    print(panels.answer(found))
-    print(f"Today's champion: {panels.champion_words(found)}.")
     for words in (f"{found.method}." if found.method else "", found.note):
         if words:
             print(words)
@@ -113,7 +114,7 @@ def importance(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
-    """What NAME leans on: how much worse it gets when one feature's values are dealt out anew among labelled rows."""
+    """What NAME leans on: how much worse it gets when one feature's values are shuffled among labelled rows."""
     handle = open_house(workspace)[name]
     if drift:
         _print_drift(handle.attribution_drift(window, version=version, unmask=unmask, reason=reason), as_json)
@@ -126,6 +127,7 @@ def importance(
     if as_json:
         print_json(found)
         return
+    print(leaning.importance_answer(found))
     if not found.reason:
         print_table(
             f"{name} v{found.version}, {found.metric}",
@@ -136,7 +138,6 @@ def importance(
             ],
         )
         print(leaning.importance_note(found))
-    print(leaning.importance_answer(found))
 
 
 def _print_sizes(found: Contributions, as_json: bool) -> None:
@@ -144,6 +145,7 @@ def _print_sizes(found: Contributions, as_json: bool) -> None:
         # Without the contributions to single answers: hundreds of numbers a feature, which the notebook gives.
         print_json(replace(found, features=tuple(replace(f, parts=(), ranks=()) for f in found.features)))
         return
+    print(contributions.answer(found))
     if found.features:
         print_table(
             f"{found.model} v{found.version}, {found.explained}",
@@ -154,16 +156,16 @@ def _print_sizes(found: Contributions, as_json: bool) -> None:
             ],
         )
         print(contributions.note(found))
-    print(contributions.answer(found))
 
 
 def _print_drift(found: AttributionDrift, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    print(leaning.attribution_answer(found))
     if found.features:
         print_table(
-            f"{found.model} v{found.version}: {found.rows:,} of {found.of_rows:,} rows, {found.window}",
+            f"{found.model} v{found.version}: {found.rows:,} of {found.of_rows:,} rows, {span_text(found.window)}",
             ("feature", "reference", "window", "change", "95 % band", "said to differ"),
             [
                 (f.name, f.reference, f.window, formats.signed(f.change.value, 4),
@@ -171,6 +173,5 @@ def _print_drift(found: AttributionDrift, as_json: bool) -> None:
                 for f in found.features
             ],
         )  # fmt: skip
-    print(leaning.attribution_answer(found))
     if found.unshown:
         print(found.unshown)

@@ -17,8 +17,9 @@ from pilothouse.app.cli.options import (
     open_house,
     print_json,
     print_table,
+    span_text,
 )
-from pilothouse.app.panels.impact import answer, decimals, psi_ranks
+from pilothouse.app.panels.impact import VERDICT_WORDS, answer, effect_and_band, psi_ranks
 from pilothouse.data.measures.impact import Impact
 
 
@@ -47,20 +48,21 @@ def impact(
 
 
 def _print(found: Impact) -> None:
-    ranks, places = psi_ranks(found.features), decimals(found)
+    print(answer(found))
+    ranks = psi_ranks(found.features)
     lines = [
-        (f.name, f.effect, f.verdict, f.psi, ranks.get(f.name), formats.share(f.effective_share, 0), f.note or None)
+        (f.name, f.effect, VERDICT_WORDS[f.verdict][0], f.psi, ranks.get(f.name), formats.share(f.effective_share, 0))
         for f in found.features
     ]
-    rest = ("(not explained)", found.remainder, None, None, None, None, found.remainder.reason or None)
+    rest = ("(not explained)", found.remainder, None, None, None, None)
     print_table(
-        f"{found.model} v{found.version}, {found.metric}: {found.rows:,} rows, {found.window}",
-        ("feature", "effect", "95 % band", "verdict", "PSI", "by PSI", "support", "note"),
-        [
-            (name, formats.signed(e.value, places), formats.band(e.low, e.high, places), *more)
-            for name, e, *more in (*lines, rest)
-        ],
+        f"{found.model} v{found.version}, {found.metric}: {found.rows:,} rows, {span_text(found.window)}",
+        ("feature", "effect", "95 % band", "verdict", "PSI", "by PSI", "support"),
+        [(name, *effect_and_band(found, e), *more) for name, e, *more in (*lines, rest)],
     )
-    print(answer(found))
+    notes = [(f.name, f.note) for f in found.features] + [("not explained", found.remainder.reason)]
+    for name, note in notes:
+        if note:
+            print(f"{name}: {note}.")
     if found.unshown:
         print(found.unshown)

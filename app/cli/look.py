@@ -18,6 +18,7 @@ from pilothouse.app.cli.options import (
     print_json,
     print_table,
 )
+from pilothouse.app.panels.explain import value_words
 from pilothouse.data.errors import BadData, BadFilter
 from pilothouse.data.log.filters import parse_filter
 from pilothouse.data.signature import Task
@@ -60,10 +61,12 @@ def rows(
     shown = [column for column in _SHOWN if column != "score" or handle.task is Task.BINARY]
     asked = [f.column for f in filters if f.column not in shown]
     stored = [handle.signature.stored_as(column) or column for column in asked]
-    places = [found.columns.index(column) for column in (*shown, *stored)]
+    places = [(column, found.columns.index(column)) for column in (*shown, *stored)]
     of = "" if found.total is None else f" of {found.total:,}"
     print_table(
-        f"{name}: {len(found.rows):,}{of} rows", (*shown, *asked), [[row[p] for p in places] for row in found.rows]
+        f"{name}: {len(found.rows):,}{of} rows",
+        (*shown, *asked),
+        [[_cell(column, row[place]) for column, place in places] for row in found.rows],
     )
     if found.next is not None:
         print(f"more: --before '{found.next}'")
@@ -150,6 +153,11 @@ def _number(text: str) -> str | float:
         return float(text)
     except ValueError:
         return text
+
+
+def _cell(column: str, value: object) -> object:
+    """A class that is a number, or a feature, as it is: 1, not 1.000."""
+    return value_words(value) if isinstance(value, float) and column != "score" else value
 
 
 def _days(delay: timedelta | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from pilothouse.app import formats
 from pilothouse.app import metric_words as words
 from pilothouse.app.cli.model_options import CodeOption, TrustCodeOption, own_of
 from pilothouse.app.cli.options import (
@@ -18,8 +19,10 @@ from pilothouse.app.cli.options import (
     open_house,
     print_json,
     print_table,
+    span_text,
 )
-from pilothouse.app.panels.metrics import bands_rest_on, speaks_for
+from pilothouse.app.panels.lending import bands as score_bands
+from pilothouse.app.panels.metrics import answer, bands_rest_on, speaks_for
 from pilothouse.app.panels.thresholds import saving_sentence
 from pilothouse.data.errors import BadData
 from pilothouse.data.measures.report import MetricReport
@@ -51,13 +54,14 @@ def metrics(
     if as_json:
         print_json(found if then is None else {"now": found, "then": then})
         return
+    print(answer(found))
+    if not found.labelled:
+        return
     print_table(
-        f"{name}: {found.window}",
+        f"{name}: {span_text(found.window)}",
         ("metric", "value", "low", "high", *(("as known then",) if then else ()), "note"),
         _lines(found, then),
     )
-    if found.threshold is not None:
-        print(f"A row is flagged from a score of {found.threshold:g} on.")
     print(speaks_for(found))
     if told := bands_rest_on(found):
         print(told)
@@ -104,13 +108,13 @@ def thresholds(
     if as_json:
         print_json(found)
         return
+    print(saving_sentence(found.saving) if found.saving else f"No best threshold can be named: {found.reason}.")
     every = max(1, len(found.points) // 20)
     print_table(
-        f"{name}: {found.labelled:,} labelled rows, {found.window}",
+        f"{name}: {found.labelled:,} labelled rows, {span_text(found.window)}",
         ("threshold", "flagged", "precision", "recall", "F1", "come true unflagged", "cost a row"),
         [(p.threshold, p.flagged, p.precision, p.recall, p.f1, p.missed, p.cost) for p in found.points[::every]],
     )
-    print(saving_sentence(found.saving) if found.saving else f"No best threshold can be named: {found.reason}.")
 
 
 def costs(
@@ -165,22 +169,25 @@ def lending(
     if as_json:
         print_json(found)
         return
-    gini, ks = found.metrics["gini"].value, found.metrics["ks"].value
+    told = score_bands(found)
+    print(told.answer or told.empty)
     print_table(
-        f"{name}: {found.labelled:,} labelled rows, {found.window}",
+        f"{name}: {found.labelled:,} labelled rows, {span_text(found.window)}",
         ("from", "to", "rows", "came true", "rate", "low", "high", "lift", "found so far"),
         [
             (b.low, b.high, b.rows, b.positives, b.rate.value, b.rate.low, b.rate.high, b.lift, b.gain)
             for b in reversed(found.bands)
         ],
     )
-    if gini is not None and ks is not None:
-        print(f"Gini {gini:.3f}, KS {ks:.3f}")
+    zone = handle.house.settings.zone
     if found.vintages:
         print_table(
-            f"vintages, by age in steps of {every}",
-            ("from", "rows", *(str(n) for n in range(1, ages + 1))),
-            [(v.window.start, v.rows, *v.shares) for v in found.vintages],
+            f"vintages: share that came true, by age in steps of {every}",
+            ("month", "rows", *(str(n) for n in range(1, ages + 1))),
+            [
+                (f"{v.window.start.astimezone(zone):%Y-%m}", v.rows, *map(formats.share, v.shares))
+                for v in found.vintages
+            ],
         )
 
 

@@ -32,10 +32,12 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say how NAME should be watched, from its reference and its traffic: each choice with its reason."""
+    if days is not None and not accept:
+        raise typer.BadParameter("--days is the span to agree on: give --accept with it.", param_hint="--days")
     model = open_house(workspace)[name]
     if clear:
         model.agree(None)
-        print(f"{name} is watched by the usual rules.")
+        print_json({"agreed": None}) if as_json else print(f"{name} is watched by the usual rules.")
         return
     found = model.plan(loss=loss, budget=budget, labelled_a_day=labelled)
     terms = model.agree(found, days=days) if accept else model.row.watch

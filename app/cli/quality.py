@@ -17,6 +17,7 @@ from pilothouse.app.cli.options import (
     WindowOption,
     WorkspaceOption,
     open_house,
+    place_to_write,
     print_json,
     print_table,
 )
@@ -46,6 +47,8 @@ def quality(
         print_json(_told(found))
         return
     print(words.answer(found, UTC))
+    if not found.rows:
+        return
     print(words.basis(found))
     print_table(
         f"{name}: rules, worst first",
@@ -116,7 +119,10 @@ def edit(
 def export(
     name: str,
     form: Annotated[Form, typer.Option("--form", help="Which of pandera's forms.")] = Form.YAML,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it; left out, it is printed.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Where to write it; left out, it is printed.", callback=place_to_write),
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """The rules of NAME as a schema of pandera. Sensitive and masked columns are left out."""

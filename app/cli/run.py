@@ -85,7 +85,8 @@ def _dashboard(house: House, port: int) -> Command:
         name="dashboard",
         argv=dashboard_argv(port),
         ready_url=f"http://127.0.0.1:{port}/_stcore/health",
-        environment={"PILOTHOUSE_WORKSPACE": str(house.workspace.root)},
+        # A page's arrays are short: shared out among threads, they wait for each other on a busy machine.
+        environment={"PILOTHOUSE_WORKSPACE": str(house.workspace.root), "OPENBLAS_NUM_THREADS": "1"},
     )
 
 

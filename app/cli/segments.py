@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -16,8 +17,10 @@ from pilothouse.app.cli.options import (
     open_house,
     print_json,
     print_table,
+    span_text,
 )
-from pilothouse.app.panels.fairness import APART_WORDS, RATE_WORDS
+from pilothouse.app.panels import fairness as groups
+from pilothouse.app.panels import segments as compared
 from pilothouse.app.panels.weak import answer, note
 from pilothouse.data.errors import BadData
 from pilothouse.data.history.results import Metric, SegmentTable
@@ -46,7 +49,7 @@ def segments(
     """How many rows of NAME each value of a column has, and how right the model was on them, worst first."""
     handle = open_house(workspace)[name]
     if watch:
-        print(f"watched: {', '.join(handle.watch_segments(*watch))}")
+        print(f"watched: {', '.join(handle.watch_segments(*watch))}", file=sys.stderr if as_json else None)
     columns = by or list(watch or handle.row.segments)[:1]
     if not columns:
         raise BadData(f"No segments of {name} are watched. Name a column with --by, or have one watched with --watch.")
@@ -66,22 +69,25 @@ def segments(
 def _print_segments(found: SegmentTable) -> None:
     metrics = list(dict.fromkeys(metric for segment in found.segments for metric in segment.metrics))
     print_table(
-        f"{found.model} by {found.column}: {found.window}",
+        f"{found.model} by {found.column}: {span_text(found.window)}",
         ("value", "rows", "labelled", "coverage", *metrics),
         [(s.value, s.rows, s.labelled, s.coverage, *(s.metrics[m].value for m in metrics)) for s in found.segments],
     )
 
 
 def _print_comparison(found: SegmentComparison) -> None:
+    print(compared.answer(found))
     print_table(
-        f"{found.model} by {' and '.join(found.columns)}: {found.window}",
-        ("segment", "rows", found.metric, "95 % band", "beside the rest", "score PSI", "note"),
+        f"{found.model} by {' and '.join(found.columns)}: {span_text(found.window)}",
+        ("segment", "rows", found.metric, "95 % band", "against the rest", "score PSI", "note"),
         [
             (s.name, s.rows, s.metric.value, _band(s.metric), _band(s.difference), s.score_psi.value,
              s.metric.reason or s.difference.reason or None)
             for s in found.segments
         ],
     )  # fmt: skip
+    if together := compared.bands_of(found):
+        print(together)
     if found.unlisted:
         print(f"{found.unlisted:,} rarer segments, {found.unlisted_rows:,} rows together, are left out.")
 
@@ -113,7 +119,7 @@ def weak_segments(
 
 def _print_weak(found: WeakSegments) -> None:
     print_table(
-        f"{found.model}: {found.loss}, {found.window}",
+        f"{found.model}: {found.loss}, {span_text(found.window)}",
         ("segment", "share", "loss", "rest", "difference", "q", "worse in", "new"),
         [
             (
@@ -142,15 +148,23 @@ def fairness(
     if as_json:
         print_json(found)
         return
+    print(groups.answer(found))
     _print_groups(found)
     if found.reason:
-        print(f"Groups cannot be compared: {found.reason}.")
         return
     print_table(
         "How far apart",
         ("", "value", "95 % band", "by chance", "lowest", "highest", "note"),
         [
-            (APART_WORDS[key], d.value.value, _band(d.value), d.by_chance, d.lowest, d.highest, d.value.reason or None)
+            (
+                groups.APART_WORDS[key],
+                d.value.value,
+                _band(d.value),
+                d.by_chance,
+                d.lowest,
+                d.highest,
+                d.value.reason or None,
+            )
             for key, d in found.disparities.items()
         ],
     )
@@ -160,10 +174,10 @@ def fairness(
 
 def _print_groups(found: Fairness) -> None:
     print_table(
-        f"{found.model} by {found.column}: {found.rows:,} rows, {found.labelled:,} labelled, {found.window}",
+        f"{found.model} by {found.column}: {found.rows:,} rows, {found.labelled:,} labelled, {span_text(found.window)}",
         ("group", "rows", "labelled", "rate", "value", "95 % band"),
         [
-            (g.name, g.rows, g.labelled, RATE_WORDS[name], metric.value, _band(metric) or metric.reason)
+            (g.name, g.rows, g.labelled, groups.RATE_WORDS[name], metric.value, _band(metric) or metric.reason)
             for g in found.groups
             for name, metric in g.metrics.items()
         ],

@@ -17,8 +17,8 @@ from pilothouse.data.windows import Window
 
 NAME = "estimated without labels"
 _PARTS = ("value", "low", "high")
-_NONE = "Buckets whose labels are still arriving have no estimate here: {reason}."
-_UNTRUSTED = "Buckets whose labels are still arriving have no estimate here, since it could not be relied on: {reason}."
+_NONE = "No estimate is drawn where labels are still arriving: {reason}."
+_UNTRUSTED = "No estimate is drawn where labels are still arriving, since it could not be relied on: {reason}."
 _UNPROVEN = "Whether estimates without labels hold is not known yet: {reason}."
 _NO_LABELS = "No labels yet; the newest {every} is estimated at {value}."
 
@@ -43,7 +43,7 @@ def with_estimates(panel: Panel, found: Ahead, metric: str, view: charts.View) -
     return replace(
         panel,
         empty="",
-        spec=_drawn(panel.spec or _bare(view), told, metric, view),
+        spec=_drawn(panel.spec or _bare(view, metric, told), told, metric, view),
         rows=_with_columns(panel.rows, told, metric),
         note=_noted(panel, unproven).note,
         answer=answer,
@@ -56,8 +56,8 @@ def _noted(panel: Panel, words: str) -> Panel:
     return replace(panel, note=f"{panel.note} {words}".strip())
 
 
-def _bare(view: charts.View) -> dict[str, Any]:
-    return charts.timed([], view, yaxis=charts.value_axis(tickformat=".3~f", hoverformat=".3f"))
+def _bare(view: charts.View, metric: str, told: Sequence[Told]) -> dict[str, Any]:
+    return charts.timed([], view, yaxis=axes.of_metric(metric, [found.value for _, _, found in told]))
 
 
 def _drawn(spec: dict[str, Any], told: Sequence[Told], metric: str, view: charts.View) -> dict[str, Any]:

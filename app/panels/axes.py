@@ -1,15 +1,33 @@
-"""Ends of a value axis that a few odd buckets should not set."""
+"""The value axis of a metric, and its ends where a few odd buckets should not set them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+from pilothouse.app import metric_words as words
+from pilothouse.app.panels import charts
 from pilothouse.data.history.results import Metric, TrendPoint
 
 Ends = tuple[float, float]
 _FEW = 10
 """How many times fewer labels than usual make a bucket too thin to set the ends of an axis."""
 _ROOM = 0.06
+_LARGE = 10_000
+
+
+def is_thin(labelled: int, usual: int) -> bool:
+    """Whether a bucket of so many labels is far below the usual one."""
+    return labelled * _FEW < usual
+
+
+def of_metric(name: str, values: Iterable[float | None], **given: object) -> dict[str, Any]:
+    """An axis for `values` of the metric: percent for a share, thousands as such where they are large."""
+    if words.is_share(name):
+        return charts.value_axis(tickformat=".0%", hoverformat=".1%", **given)
+    large = any(value is not None and abs(value) >= _LARGE for value in values)
+    ticks, hover = ("~s", ",.1f") if large else (".3~f", ".3f")
+    return charts.value_axis(tickformat=ticks, hoverformat=hover, **given)
 
 
 def reach(points: Sequence[TrendPoint], metric: str) -> Ends | None:
@@ -23,7 +41,7 @@ def reach(points: Sequence[TrendPoint], metric: str) -> Ends | None:
     if not known:
         return None
     usual = sorted(labelled for labelled, _ in known)[len(known) // 2]
-    low, high = around([found for labelled, found in known if labelled * _FEW >= usual])
+    low, high = around([found for labelled, found in known if not is_thin(labelled, usual)])
     lowest, highest = _ends([found for _, found in known])
     return (low, high) if lowest < low or highest > high else None
 

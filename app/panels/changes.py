@@ -59,7 +59,7 @@ def one_feature(feature: FeatureDrift, model: str, window: object) -> Panel:
     rows = tuple((_ONE_TITLES[name], m.value, m.p, m.q, m.reason) for name, m in all_of(feature).items())
     return Panel(
         name=f"{model}-measures-of-one",
-        title=f"Every measure of {feature.name}",
+        title=f"Every measure of {formats.short(feature.name)}",
         answer=f"{feature.reason}.",
         state=feature.state,
         rows=Table(columns=("measure", "value", "p", "q", "note"), rows=rows),
@@ -131,7 +131,7 @@ def _cells(f: FeatureDrift) -> tuple[str | float | None, ...]:
 
 
 def _row(f: FeatureDrift) -> list[object]:
-    name = markup.tag("span", f.name, kind="ph-name")
+    name = markup.name(f.name)
     if f.state in fleet.NEEDS_A_PERSON:
         name = markup.join([name, markup.tag("div", f.reason, kind="ph-quiet", style=_WRAPPED)])
     q = f.more[CHANCE].q if CHANCE in f.more else None
@@ -153,7 +153,7 @@ def _value(name: str, value: float) -> str:
         return formats.share(value, 2)
     if name == "missing_change":
         return formats.points(value, 2)
-    return formats.number(value, 4 if abs(value) < 10 else 1)
+    return formats.number(value, 4) if abs(value) < 10 else formats.figure(value)
 
 
 def chance(p: float | None) -> str:

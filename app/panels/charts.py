@@ -20,6 +20,9 @@ STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta
 """Buckets of charts over time, by the word that people use."""
 _NAMED_EVENTS = 5
 _EDGE = 0.3
+_NAME_HEIGHT = 18
+"""Pixels that the names of events take above a figure."""
+_FEW_DAYS = 8
 _NAME_WIDTH = 0.15
 """Share of a figure's width that the name of an event may take."""
 _SYMBOL = {EventKind.PROMOTE: "▲", EventKind.ROLLBACK: "↶"}
@@ -64,6 +67,14 @@ def value_axis(**given: object) -> dict[str, Any]:
     return axis(showgrid=True, gridcolor=Colour.GRID, nticks=6, **given)
 
 
+def effect_axis(title: str) -> dict[str, Any]:
+    """The axis under sideways bars that begin at 0: how much more, or less. title : of what, in which unit."""
+    named = {"text": in_figure(title), "font": {"size": 11, "color": Colour.MUTED}}
+    return axis(
+        showgrid=True, gridcolor=Colour.GRID, zeroline=True, zerolinecolor=Colour.MUTED, tickformat=",~f", title=named
+    )
+
+
 def frame(*, height: int = HEIGHT, **given: Any) -> dict[str, Any]:
     """The layout all figures start from: legend on top left, one hover line, no title inside."""
     layout: dict[str, Any] = {
@@ -88,6 +99,8 @@ def timed(traces: list[Trace], view: View, *, shapes: Sequence[Trace] = (), **gi
     span = [local(view.within.start, view.zone), local(view.within.end, view.zone)]
     dates = {"type": "date", "range": span, "tickformat": "%-d %b", "nticks": 9, "hoverformat": "%a %-d %b %H:%M"}
     focus = [_focus(view.focus, view.zone)] if view.focus else []
+    dates |= _days_apart(view.within)
+    named = _above(given.get("height", HEIGHT)) if shown else {}
     layout = frame(
         xaxis=axis(showgrid=False, **dates),
         yaxis9={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
@@ -97,7 +110,19 @@ def timed(traces: list[Trace], view: View, *, shapes: Sequence[Trace] = (), **gi
         shapes=[*focus, *shapes, *(_line(event, view.zone) for event in shown)],
         annotations=[_name(bunch, view) for bunch in _bunches(shown, view.within)[-_NAMED_EVENTS:]],
     )
-    return {"data": [*traces, *_handles(shown, view.zone)], "layout": layout | given}
+    return {"data": [*traces, *_handles(shown, view.zone)], "layout": layout | named | given}
+
+
+def _days_apart(within: Window) -> dict[str, Any]:
+    """A mark a day where days are few: left to itself, Plotly writes the same day several times."""
+    days = within.length / timedelta(days=1)
+    return {"dtick": 86_400_000} if 2 <= days <= _FEW_DAYS else {"tickformat": "%H:%M\n%-d %b"} if days < 2 else {}
+
+
+def _above(height: int) -> dict[str, Any]:
+    """Room for the names of events between the legend and the figure, so that none stands over the data."""
+    legend = frame()["legend"] | {"y": 1 + _NAME_HEIGHT / (height - 80)}
+    return {"legend": legend, "margin": frame()["margin"] | {"t": 30 + _NAME_HEIGHT}}
 
 
 def _focus(window: Window, zone: tzinfo) -> Trace:
@@ -134,7 +159,7 @@ def _name(bunch: Sequence[Event], view: View) -> Trace:
     side = {"xanchor": "right", "xshift": -3} if late else {"xanchor": "left", "xshift": 3}
     return side | {
         "x": local(event.at, view.zone), "y": 1, "xref": "x", "yref": "paper", "text": text, "showarrow": False,
-        "yanchor": "top", "font": {"size": 11, "color": Colour.MUTED},
+        "yanchor": "bottom", "font": {"size": 11, "color": Colour.MUTED},
     }  # fmt: skip
 
 

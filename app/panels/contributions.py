@@ -23,7 +23,7 @@ def answer(found: Contributions) -> str:
     """Which features contribute most, in one sentence."""
     if found.reason:
         return f"It cannot be said: {found.reason}."
-    most = ", ".join(f"{each.name} ({formats.number(each.size.value)})" for each in found.features[:3])
+    most = ", ".join(f"{each.name} ({formats.figure(each.size.value)})" for each in found.features[:3])
     return f"Up or down, these move the {found.explained} most on average: {most}."
 
 
@@ -34,7 +34,7 @@ def sizes(found: Contributions) -> Panel:
         name=f"{found.model}-contributions",
         title=f"Mean size of contributions, version {found.version}",
         answer=answer(found),
-        spec=None if found.reason else bars([(f.name, f.size) for f in found.features[:SHOWN]]),
+        spec=None if found.reason else bars([(f.name, f.size) for f in found.features[:SHOWN]], "mean size"),
         rows=Table(columns=("feature", "mean_size", "low", "high"), rows=rows),
         empty=_empty(found),
         note=note(found),
@@ -70,7 +70,7 @@ def note(found: Contributions) -> str:
         if found.rows < found.of_rows
         else f"{formats.count(found.rows)} rows of {of}"
     )
-    how = f"In units of the {found.explained}, on {rows}; bars with 95 % bands. {found.method}." if found.method else ""
+    how = f"In units of the {found.explained}, on {rows}; bands are of 95 %. {found.method}." if found.method else ""
     return f"{how} {found.unshown}".strip()
 
 
@@ -89,7 +89,7 @@ def _dots(features: tuple[FeatureContributions, ...]) -> dict[str, Any]:
     unknown = [_points(place, f, ranked=False) for place, f in enumerate(features)]
     layout = charts.frame(
         height=60 + 26 * len(names), hovermode="closest", dragmode=False, showlegend=False,
-        xaxis=charts.axis(showgrid=True, gridcolor=Colour.GRID, zeroline=True, zerolinecolor=Colour.MUTED),
+        xaxis=charts.effect_axis("contribution"),
         yaxis=charts.axis(
             showgrid=False, tickvals=[*range(len(names))], ticktext=names, range=[len(names) - 0.5, -0.5]
         ),
@@ -131,5 +131,5 @@ def _trace(points: list[list[_Point]], names: list[str], colour: Colour | None) 
         marker["color"] = colour
     return {
         "type": "scatter", "mode": "markers", "x": [p[0] for p in flat], "y": [p[1] for p in flat], "marker": marker,
-        "text": [f"{names[p[3]]}: {formats.signed(p[0])}" for p in flat], "hovertemplate": "%{text}<extra></extra>",
+        "text": [f"{names[p[3]]}: {formats.change(p[0])}" for p in flat], "hovertemplate": "%{text}<extra></extra>",
     }  # fmt: skip

@@ -26,9 +26,11 @@ BANDS = (
 _MEASURES = (
     "psi", "ks", "ks_p", "wasserstein", "jensen_shannon", "missing", "reference_missing", "new_share", "impact", "rows",
 )  # fmt: skip
-_LONGEST = 24
+_LONGEST = 26
 _OVERLAY_HEIGHT = 320
 _MOST_BARS = 24
+_UPRIGHT, _BESIDE = 10, 18
+"""Letters of a name that may stand below a bar, and beside one that lies."""
 
 
 def psi_band(value: float | None) -> int | None:
@@ -41,7 +43,7 @@ def psi_band(value: float | None) -> int | None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    return formats.short(name, _LONGEST)
 
 
 def _colorscale() -> list[list[object]]:
@@ -194,12 +196,29 @@ def drift_answer(drift: Drift) -> str:
     watch = [f for f in drift.features if f.state is State.WATCH]
     if not drift.rows:
         return "No predictions in this range."
+    unsaid = [f for f in drift.features if f.state is State.NO_DATA]
+    if unsaid and len(unsaid) == len(drift.features):
+        return f"Whether any of {len(drift.features)} features has drifted cannot be said: {unsaid[0].reason}."
+    silent = f" Of {len(unsaid)} it cannot be said." if unsaid else ""
     if not critical and not watch:
-        return f"None of {len(drift.features)} features has moved away from the reference."
-    named = ", ".join(f.name for f in (critical or watch)[:3])
-    drifting = f"{len(critical)} of {len(drift.features)} features drift{'s' if len(critical) == 1 else ''}"
-    watched = f"{len(watch)} {'is' if len(watch) == 1 else 'are'} on watch"
-    return f"{drifting} and {watched}; most of all {named}."
+        return f"None of {len(drift.features)} features has moved away from the reference.{silent}"
+    return f"{_moved(len(critical), len(watch), len(drift.features))}; most of all {_most(critical or watch)}.{silent}"
+
+
+def _moved(critical: int, watch: int, features: int) -> str:
+    """
+    >>> _moved(1, 0, 64), _moved(6, 2, 16), _moved(0, 1, 4)
+    ('1 of 64 features drifts', '6 of 16 features drift and 2 are on watch', '1 of 4 features is on watch')
+    """
+    watched = f"{'is' if watch == 1 else 'are'} on watch"
+    if not critical:
+        return f"{watch} of {features} features {watched}"
+    drifting = f"{critical} of {features} features drift{'s' if critical == 1 else ''}"
+    return f"{drifting} and {watch} {watched}" if watch else drifting
+
+
+def _most(features: Sequence[FeatureDrift]) -> str:
+    return ", ".join(formats.short(f.name) for f in features[:3])
 
 
 def table(drift: Drift, limit: int = 20, search: str = "") -> markup.Html:
@@ -215,13 +234,13 @@ def _table_row(f: FeatureDrift) -> list[object]:
         missing = f"{missing} (ref. {formats.share(f.reference_missing)})"
     new = formats.NOTHING if f.kind in NUMERIC else formats.share(f.new_share)
     psi = markup.bar(f.psi, EDGES[-1], f.state, formats.number(f.psi, 2))
-    name, why = markup.tag("span", f.name, kind="ph-name"), markup.tag("span", f.reason, kind="ph-quiet")
+    name, why = markup.name(f.name), markup.tag("span", f.reason, kind="ph-quiet")
     return [name, markup.chip(f.state), psi, formats.number(f.ks, 2), missing, new, why]
 
 
 def overlay(distribution: Distribution, view: charts.View, height: int = _OVERLAY_HEIGHT) -> Panel:
     """One feature's distribution: the reference as a grey fill, the bucket as one line (or bars)."""
-    title = f"{distribution.feature}, {formats.span(distribution.window, view.zone)}"
+    title = f"{formats.short(distribution.feature)}, {formats.span(distribution.window, view.zone)}"
     columns = ("bin", "left", "right", "reference", "current")
     rows = tuple((b.label, b.left, b.right, b.reference, b.current) for b in distribution.bins)
     window = f'house["{view.model}"].window("{distribution.window}")'
@@ -290,8 +309,10 @@ def _steps(bins: Sequence[Bin]) -> dict[str, Any]:
 
 
 def _bars(bins: Sequence[Bin]) -> dict[str, Any]:
-    labels = [in_figure(_short(b.label)) for b in bins]
+    labels = [in_figure(_short(b.label) or "(empty text)") for b in bins]
     place = list(range(len(bins)))
+    if any(len(label) > _UPRIGHT for label in labels):
+        return _sideways(bins, [in_figure(formats.short(b.label, _BESIDE) or "(empty text)") for b in bins])
     reference = {"type": "bar", "x": place, "y": [b.reference for b in bins], "name": "reference"}
     current = {"type": "bar", "x": place, "y": [b.current for b in bins], "name": "current"}
     data = [
@@ -309,11 +330,30 @@ def _bars(bins: Sequence[Bin]) -> dict[str, Any]:
     return {"data": data, "layout": layout}
 
 
+def _sideways(bins: Sequence[Bin], labels: list[str]) -> dict[str, Any]:
+    """Bars that lie, where names are too long to stand below them. The first value is at the top."""
+    place = list(range(len(bins)))
+    shared = {"type": "bar", "orientation": "h", "y": place, "customdata": labels}
+    said = {"hovertemplate": "%{customdata}: %{x:.1%}"}
+    data = [
+        shared | said | {"x": [b.reference for b in bins], "name": "reference", "opacity": 0.75,
+                         "marker": {"color": Colour.REFERENCE}},
+        shared | said | {"x": [b.current for b in bins], "name": "current", "width": 0.34,
+                         "marker": {"color": Colour.CURRENT}},
+    ]  # fmt: skip
+    layout = charts.frame(
+        height=_OVERLAY_HEIGHT, hovermode="closest", barmode="overlay", bargap=0.25, dragmode=False,
+        xaxis=charts.value_axis(tickformat=".0%", rangemode="tozero"),
+        yaxis=charts.axis(showgrid=False, tickvals=place, ticktext=labels, range=[len(bins) - 0.5, -0.5]),
+    )  # fmt: skip
+    return {"data": data, "layout": layout}
+
+
 def _overlay_answer(distribution: Distribution) -> str:
     before, now = distribution.reference_mean, distribution.current_mean
     if before is not None and now is not None:
-        means = f"Mean {formats.number(now, 2)}, in the reference {formats.number(before, 2)}"
+        means = f"Mean {formats.figure(now)}, in the reference {formats.figure(before, like=now)}"
         return f"{means}; {formats.count(distribution.rows)} rows."
     most = max(distribution.bins, key=lambda b: abs(b.current - b.reference))
     change = formats.points(most.current - most.reference)
-    return f"Largest change: {most.label}, {change}; {formats.count(distribution.rows)} rows."
+    return f"Largest change: {formats.short(most.label)}, {change}; {formats.count(distribution.rows)} rows."

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pilothouse.app import formats, markup, metric_words
 from pilothouse.app.panel import Cell, Panel, Table
-from pilothouse.app.panels import charts
+from pilothouse.app.panels import axes, charts
 from pilothouse.app.theme import Colour
 from pilothouse.data.history.results import Metric, State
 from pilothouse.data.measures.estimate import Estimate
@@ -31,7 +31,8 @@ def sentence(found: Estimate) -> str:
     if name is None:
         return f"Nothing can be estimated: {found.reason}."
     metric = found.metrics[name]
-    value = f"{formats.number(metric.value)} ({formats.band(metric.low, metric.high)})"
+    band = "" if metric.low is None else f" (95 % band {metric_words.band(name, metric)})"
+    value = f"{metric_words.value(name, metric.value)}{band}"
     said = f"{metric_words.title(name)} is estimated at {value} from {formats.count(found.rows)} answers, without their labels."
     if found.trusted is None:
         return f"{said} Whether such estimates hold is not known yet: {found.reason}."
@@ -46,8 +47,7 @@ def metrics_table(found: Estimate) -> markup.Html:
 
 
 def _metric(name: str, metric: Metric) -> list[object]:
-    band = formats.band(metric.low, metric.high) if metric.value is not None else metric.reason
-    return [metric_words.title(name), formats.number(metric.value), band]
+    return [metric_words.title(name), metric_words.value(name, metric.value), metric_words.band(name, metric)]
 
 
 def names(board: Scoreboard) -> list[str]:
@@ -75,7 +75,7 @@ def over_time(board: Scoreboard, name: str, view: charts.View) -> Panel:
         charts.line(x, [m.value for m in told], "estimated", Colour.CURRENT, line={"dash": "dash"}),
         charts.line(x, came, "realized", Colour.TRUTH, mode="lines+markers", marker={"size": 5}),
     ]
-    spec = charts.timed(traces, view, yaxis=charts.value_axis(tickformat=".3~f", hoverformat=".3f"))
+    spec = charts.timed(traces, view, yaxis=axes.of_metric(name, [m.value for m in told]))
     answer = _answer(board.tracks[name])
     return replace(panel, answer=answer, spec=spec, alt=f"{title} of {board.model}. {answer}")
 
@@ -118,6 +118,11 @@ def scoreboard_table(board: Scoreboard) -> markup.Html:
 
 def _track(name: str, track: Track) -> list[object]:
     return [
-        metric_words.title(name), formats.signed(track.bias), formats.number(track.error),
-        formats.share(track.coverage, 0), formats.number(track.mean_width), track.buckets, str(track.standing),
+        metric_words.title(name), metric_words.change(name, track.bias), _size(name, track.error),
+        formats.share(track.coverage, 0), _size(name, track.mean_width), track.buckets, str(track.standing),
     ]  # fmt: skip
+
+
+def _size(name: str, difference: float | None) -> str:
+    """How large a difference is, whichever way it goes."""
+    return metric_words.change(name, difference).lstrip("+")

@@ -10,6 +10,7 @@ from pilothouse.app.markup import in_figure
 from pilothouse.app.panel import Panel, Table
 from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
+from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.explanation import By, Explanation, FeatureLine, Place, Standing
 from pilothouse.data.signature import Value
 
@@ -20,13 +21,13 @@ _ODD = frozenset({Standing.BELOW, Standing.ABOVE, Standing.NEVER_SEEN})
 
 def answer(found: Explanation) -> str:
     """What was said, and what moved it most, in one or two sentences."""
-    said = f"Version {found.said.version} said {_value(found.said.prediction)}"
+    said = f"Version {found.said.version} said {value_words(found.said.prediction)}"
     if found.total is None or found.base is None:
         return f"{said}. What each feature contributed cannot be said: {found.reason}."
     most = [f for f in found.features if f.contribution.value][:3]
-    moved = ", ".join(f"{f.name} ({formats.signed(f.contribution.value)})" for f in most)
-    score = f"the {found.explained} is {formats.number(found.total)}{_answered(found)}"
-    score += f", on reference rows {formats.number(found.base)} on average"
+    moved = ", ".join(f"{f.name} ({formats.change(f.contribution.value)})" for f in most)
+    score = f"the {found.explained} is {formats.figure(found.total)}{_answered(found)}"
+    score += f", on reference rows {formats.figure(found.base)} on average"
     return f"{said}: {score}. What moved it most: {moved}." if most else f"{said}: {score}. No feature moved it."
 
 
@@ -34,7 +35,7 @@ def _answered(found: Explanation) -> str:
     """The answer itself, where contributions are on another scale."""
     if found.explained == found.outcome or found.today is None:
         return ""
-    return f" (the {found.outcome}: {formats.number(found.today.score)})"
+    return f" (the {found.outcome}: {formats.figure(found.today.score)})"
 
 
 def facts(found: Explanation, zone: tzinfo) -> markup.Html:
@@ -44,7 +45,7 @@ def facts(found: Explanation, zone: tzinfo) -> markup.Html:
         live = f"v{found.live} was live" if found.live is not None else "no version was live"
         pairs.append(("Event", f"{formats.second(found.at, zone)}; {live}"))
         pairs.append(("Answered", f"v{found.said.version} as {found.role}, {formats.second(found.logged_at, zone)}"))
-        label = "not known" if found.label is None else _value(found.label)
+        label = "not known" if found.label is None else value_words(found.label)
         known = f", known {formats.second(found.observed_at, zone)}" if found.observed_at else ""
         pairs.append(("Label", label + known))
     pairs.append(("Today's champion", champion_words(found)))
@@ -56,11 +57,11 @@ def champion_words(found: Explanation) -> str:
     now = found.champion
     if now is None:
         return "cannot be asked about this row"
-    score = f", {found.outcome}: {formats.number(now.score)}" if now.score is not None else ""
+    score = f", {found.outcome}: {formats.figure(now.score)}" if now.score is not None else ""
     if now.version == found.said.version:
         return f"the same version (v{now.version})"
     verb = "decides otherwise" if found.flips else "decides the same"
-    return f"v{now.version} {verb}: {_value(now.prediction)}{score}"
+    return f"v{now.version} {verb}: {value_words(now.prediction)}{score}"
 
 
 def panel(found: Explanation) -> Panel:
@@ -91,7 +92,7 @@ def panel(found: Explanation) -> Panel:
 def _sum_words(found: Explanation) -> str:
     if found.base is None or found.total is None:
         return ""
-    base, score = formats.number(found.base), formats.number(found.total)
+    base, score = formats.figure(found.base), formats.figure(found.total)
     return f"From {base}, the average over {found.background} reference rows, to {score}: the bars add up to the difference."
 
 
@@ -107,36 +108,45 @@ def _bars(found: Explanation) -> dict[str, object]:
         "type": "bar", "orientation": "h", "x": values, "y": places, "showlegend": False,
         "marker": {"color": [Colour.CURRENT] * len(shown) + [Colour.MUTED] * bool(rest)},
         "error_x": {"type": "data", "array": halves, "color": Colour.INK, "thickness": 1, "width": 3, "visible": any(halves)},
-        "text": [formats.signed(value) for value in values], "textposition": "none",
+        "text": [formats.change(value) for value in values], "textposition": "none",
         "customdata": names, "hovertemplate": "%{customdata}: %{text}<extra></extra>",
     }  # fmt: skip
     layout = charts.frame(
         height=60 + 26 * len(names), hovermode="closest", dragmode=False, bargap=0.3,
-        xaxis=charts.axis(showgrid=True, gridcolor=Colour.GRID, zeroline=True, zerolinecolor=Colour.MUTED),
+        xaxis=charts.effect_axis("contribution"),
         yaxis=charts.axis(showgrid=False, tickvals=places, ticktext=names, range=[len(names) - 0.5, -0.5]),
     )  # fmt: skip
     return {"data": [trace], "layout": layout}
 
 
 def _bar_name(line: FeatureLine) -> str:
-    name = line.name if line.place.standing is Standing.HIDDEN else f"{line.name} = {_value(line.value)}"
-    return in_figure(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…")
+    name = line.name if line.place.standing is Standing.HIDDEN else f"{line.name} = {value_words(line.value)}"
+    return in_figure(formats.short(name, _LONGEST))
 
 
 def table(features: Sequence[FeatureLine]) -> markup.Html:
     """Each value beside the reference, and what it contributed."""
     head = ("Feature", "Value", "Contribution", "95 % band", "Beside the reference")
-    return markup.table(head, [_row(f) for f in features], right=(2,))
+    largest = max((abs(f.contribution.value or 0.0) for f in features), default=0.0)
+    return markup.table(head, [_row(f, largest) for f in features], right=(2,))
 
 
-def _row(line: FeatureLine) -> list[object]:
+def _row(line: FeatureLine, like: float) -> list[object]:
     part, words = line.contribution, place_words(line.place)
     beside = markup.badge(words, "watch") if line.place.standing in _ODD else markup.tag("span", words, kind="ph-quiet")
-    exact = part.low == part.high
-    band = "exact" if exact and part.value is not None else formats.band(part.low, part.high)
-    name = markup.tag("span", line.name, kind="ph-name")
-    value = "•••" if line.place.standing is Standing.HIDDEN else _value(line.value)
-    return [name, value, formats.signed(part.value), band, beside]
+    name = markup.name(line.name)
+    return [name, shown_value(line), formats.change(part.value, like), band_words(part, like), beside]
+
+
+def shown_value(line: FeatureLine) -> str:
+    """The value as people read it; dots for what is hidden."""
+    return "•••" if line.place.standing is Standing.HIDDEN else value_words(line.value)
+
+
+def band_words(part: Metric, like: float | None = None) -> str:
+    """The band of a contribution, or that there is nothing to be unsure of. like : the value whose decimals it takes."""
+    exact = part.low == part.high and part.value is not None
+    return "exact" if exact else formats.edges(part.low, part.high, like)
 
 
 def place_words(place: Place) -> str:
@@ -158,7 +168,8 @@ def place_words(place: Place) -> str:
     return str(place.standing.value)
 
 
-def _value(value: Value) -> str:
+def value_words(value: Value) -> str:
+    """A value of a row; numbers to six figures."""
     if value is None:
         return "missing"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}".replace("-", formats.MINUS) if isinstance(value, float) else str(value)

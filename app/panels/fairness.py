@@ -31,6 +31,13 @@ APART_WORDS = {
     "mean_error_difference": "Mean error, difference",
     "mae_difference": "Mean absolute error, difference",
 }
+_APART_SAYS = {
+    "demographic_parity": "of the shares that are selected",
+    "equalized_odds": "of true positive rates or of false positive rates, whichever are further apart",
+    "accuracy": "of the shares of right answers",
+    "mean_error": "of the mean of prediction − label",
+    "mae": "of the mean size of the error",
+}
 ASKED = {
     Task.BINARY: "Whether the groups of a column are selected alike, and judged right alike.",
     Task.MULTICLASS: "Whether the model is right alike about the groups of a column. Nobody is selected by one of several "
@@ -40,6 +47,8 @@ ASKED = {
 }
 """What fairness is for the models of each task."""
 _SHARES = frozenset({"selection_rate", "tpr", "fpr", "accuracy", "precision"})
+_SHARES_APART = frozenset({"demographic_parity_difference", "equalized_odds_difference", "accuracy_difference"})
+"""Differences of percentages, which are written in percentage points."""
 _SHOWN = 15
 
 
@@ -65,12 +74,14 @@ def _cells(group: Group, names: Sequence[str]) -> tuple[str | float | int | None
 
 def answer(found: Fairness) -> str:
     """How far apart groups are in what matters first, and whether chance alone would do it."""
+    if not found.groups and not found.left_out:
+        return "There are no predictions in this range."
     if found.reason:
         return f"Groups cannot be compared: {found.reason}."
     name, apart = next(iter(found.disparities.items()))
     if apart.value.value is None:
         return f"Groups cannot be compared: {apart.value.reason}."
-    said = f"{apart.highest} and {apart.lowest} are furthest apart"
+    said = f"{formats.short(apart.highest)} and {formats.short(apart.lowest)} are furthest apart"
     rates = {group.name: group.metrics for group in found.groups}
     rate = {"demographic_parity_difference": "selection_rate", "accuracy_difference": "accuracy"}.get(
         name, "mean_error"
@@ -81,7 +92,9 @@ def answer(found: Fairness) -> str:
 
 
 def note(found: Fairness) -> str:
-    rule = f"Four-fifths rule: {found.four_fifths.reason} " if found.four_fifths else ""
+    if not found.groups and not found.left_out:
+        return ""
+    rule = f"Four-fifths rule: {found.four_fifths.reason} " if found.four_fifths and not found.reason else ""
     return rule + _rows_note(found)
 
 
@@ -91,7 +104,7 @@ def _rows_note(found: Fairness) -> str:
         if not selected:
             return "The rates are of labelled rows."
         return "Selected is of all answered rows; the other rates are of labelled ones."
-    named = ", ".join(f"{name} ({rows:,})" for name, rows in found.left_out[:_SHOWN])
+    named = ", ".join(f"{formats.short(name)} ({rows:,})" for name, rows in found.left_out[:_SHOWN])
     more = f" and {len(found.left_out) - _SHOWN} more" if len(found.left_out) > _SHOWN else ""
     return f"Left out, with fewer than {found.min_rows:,} rows or no value of their own: {named}{more}."
 
@@ -103,7 +116,7 @@ def table(found: Fairness) -> markup.Html:
     groups = markup.table(head, [_group(g, names) for g in found.groups[:_SHOWN]], right=range(1, len(head)))
     if found.reason:
         return groups
-    rows = [_apart(APART_WORDS[name], disparity) for name, disparity in found.disparities.items()]
+    rows = [_apart(name, disparity) for name, disparity in found.disparities.items()]
     apart = markup.table(("", "Value", "95 % band", "By chance", "Lowest", "Highest", ""), rows, right=(1, 2, 3))
     words = markup.tag(
         "p", "How far apart they are, and what chance alone would make of groups of these sizes:", kind="ph-quiet"
@@ -114,7 +127,7 @@ def table(found: Fairness) -> markup.Html:
 def _group(group: Group, names: Sequence[str]) -> list[object]:
     cells = [_with_band(group.metrics[n], n) for n in names]
     return [
-        markup.tag("span", group.name, kind="ph-name"),
+        markup.name(group.name),
         *cells,
         formats.count(group.rows),
         formats.count(group.labelled),
@@ -130,11 +143,13 @@ def _with_band(metric: Metric, name: str) -> markup.Html:
     if metric.value is None:
         return markup.tag("span", formats.NOTHING, title=metric.reason)
     edges = (metric.low, metric.high)
-    low, high = (formats.share(e).rstrip("%") if name in _SHARES else formats.figure(e) for e in edges)
+    low, high = (formats.share(e).rstrip("%") if name in _SHARES else formats.figure(e, metric.value) for e in edges)
     return markup.join([_number(metric, name), markup.tag("small", f" {low} to {high}", kind="ph-band")])
 
 
-def _apart(title: str, found: Disparity) -> list[object]:
+def _apart(name: str, found: Disparity) -> list[object]:
+    says = _APART_SAYS[name.removesuffix("_difference").removesuffix("_ratio")]
+    title = markup.join([APART_WORDS[name], markup.tag("div", says, kind="ph-quiet")])
     if found.value.value is None:
         return [title, formats.NOTHING, markup.tag("span", found.value.reason, kind="ph-quiet"), "", "", "", ""]
     side = "above" if found.ratio else "below"
@@ -142,9 +157,19 @@ def _apart(title: str, found: Disparity) -> list[object]:
         found.beyond_chance
     ]
     return [
-        title, formats.figure(found.value.value), formats.edges(found.value.low, found.value.high),
-        f"{side} {formats.figure(found.by_chance)}", found.lowest, found.highest, said,
+        title, _amount(name, found.value.value), _edges(name, found.value),
+        f"{side} {_amount(name, found.by_chance)}", formats.short(found.lowest), formats.short(found.highest), said,
     ]  # fmt: skip
+
+
+def _amount(name: str, value: float | None) -> str:
+    return formats.points(value).lstrip("+") if name in _SHARES_APART else formats.figure(value)
+
+
+def _edges(name: str, found: Metric) -> str:
+    if name in _SHARES_APART and found.low is not None and found.high is not None:
+        return f"{_amount(name, found.low).removesuffix(' pp')} to {_amount(name, found.high)}"
+    return formats.edges(found.low, found.high, found.value)
 
 
 def trend(found: Fairness, name: str, view: charts.View) -> Panel:
@@ -157,13 +182,15 @@ def trend(found: Fairness, name: str, view: charts.View) -> Panel:
     values = [_values(p, name) for p in points]
     if all(value[0] is None for value in values):
         return replace(bare, empty=f"No {view.every} has two groups of {found.min_rows:,} rows with labels enough.")
+    scale, unit = (100, "pp") if name in _SHARES_APART else (1, "")
+    drawn = [[None if v is None else scale * v for v in value] for value in values]
     x = [view.middle(p.window) for p in points]
     traces = [
-        charts.band(x, [v[1] for v in values], [v[2] for v in values], Colour.CURRENT, "95 % band"),
-        charts.line(x, [v[3] for v in values], "by chance", Colour.REFERENCE, line={"dash": "dot"}),
-        charts.line(x, [v[0] for v in values], "difference", Colour.CURRENT),
+        charts.band(x, [v[1] for v in drawn], [v[2] for v in drawn], Colour.CURRENT, "95 % band"),
+        charts.line(x, [v[3] for v in drawn], "by chance", Colour.REFERENCE, line={"dash": "dot"}),
+        charts.line(x, [v[0] for v in drawn], "difference", Colour.CURRENT),
     ]
-    axis = charts.value_axis(tickformat=".2~f", hoverformat=".3f", rangemode="tozero")
+    axis = charts.value_axis(tickformat=".2~f", hoverformat=".3~f", rangemode="tozero", title={"text": unit})
     return replace(bare, spec=charts.timed(traces, view, yaxis=axis), alt=f"{title} of {found.model}.")
 
 

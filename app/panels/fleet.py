@@ -88,9 +88,10 @@ def inbox_sentence(lines: Sequence[Line]) -> str:
     if not lines:
         return "No model is registered yet."
     waiting = sum(one.needs_a_person for one in lines)
-    if waiting:
-        return f"{waiting} model{'s' if waiting > 1 else ''} need{'' if waiting > 1 else 's'} you."
     silent = sum(one.health.state is State.NO_DATA for one in lines)
+    if waiting:
+        beside = f"; {silent} {'has' if silent == 1 else 'have'} no data to judge by" if silent else ""
+        return f"{waiting} model{'s' if waiting > 1 else ''} need{'' if waiting > 1 else 's'} you{beside}."
     if silent:
         if len(lines) == 1:
             return "Nothing needs you, but there are no data yet to judge the model by."
@@ -121,6 +122,16 @@ def tiles(lines: Sequence[Line], range_text: str) -> list[tuple[str, str, str]]:
             f"slowest model: {slowest.model}" if slowest else "no answers over HTTP in range",
         ),
     ]
+
+
+def asks_for_drift(found: Sequence[Reason]) -> bool:
+    """Whether some reason is one to look at the drift for."""
+    return any(reason.rule == "drift" for reason in found)
+
+
+def rest_on_labels(found: Sequence[Reason]) -> bool:
+    """Whether some reason is about how right the model was, which is judged where all labels are due."""
+    return any(reason.rule.endswith(("_decay", "_reference", "plan")) for reason in found)
 
 
 def reasons(found: Sequence[Reason]) -> markup.Html:

@@ -18,15 +18,22 @@ CORRELATED = (
     "Each effect is that of one feature alone, with whatever moves along with it in the reference: two features that "
     "move together both show what they share, so effects need not add up."
 )
+_COLUMN_WORDS = (
+    "By PSI: its place when features are ranked by PSI. Support: how many of the reference rows the weighted ones are "
+    "worth. Beyond the reference: rows with values that no reference row has."
+)
 _BARS = 16
-_LONGEST = 24
+_LONGEST = 32
 _REST = "not explained by single features"
-_WORDS = {
+VERDICT_WORDS = {
     Verdict.COSTS: ("costs", "watch"),
     Verdict.GAINS: ("helps", "healthy"),
     Verdict.UNCLEAR: ("may be chance", "plain"),
     Verdict.UNSAID: ("cannot be said", "plain"),
 }
+_LINES = {False: ("beyond chance", Colour.CURRENT), True: ("may be chance", Colour.VOLUME)}
+"""By whether it may be chance: what a bar of the figure is called, and its colour."""
+_Line = tuple[str, Metric, tuple[str, Colour]]
 _COLUMNS = (
     "feature", "effect", "low", "high", "verdict", "psi", "psi_rank", "effective_share", "unsupported", "rows", "note",
 )  # fmt: skip
@@ -44,7 +51,7 @@ def panel(found: Impact, shown: int = _BARS) -> Panel:
     last = (_REST, rest.value, rest.low, rest.high, None, None, None, None, None, found.labelled, rest.reason)
     return Panel(
         name=f"{found.model}-impact",
-        title=f"What drift does to {_title(found)}, version {found.version}",
+        title=f"What drift does to {metric_words.in_sentence(found.metric)}, version {found.version}",
         answer=answer(found),
         spec=spec,
         rows=Table(columns=_COLUMNS, rows=(*rows, last) if rows else ()),
@@ -65,9 +72,9 @@ def answer(found: Impact) -> str:
 def table(found: Impact, limit: int = 20, search: str = "") -> markup.Html:
     """The features, first what costs beyond chance."""
     head = ("Feature", "Effect", "95 % band", "", "PSI", "By PSI", "Support", "Beyond the reference", "Why")
-    ranks, places = psi_ranks(found.features), decimals(found)
+    ranks = psi_ranks(found.features)
     chosen = [f for f in found.features if search.lower() in f.name.lower()][:limit]
-    lines = [_line(f, ranks.get(f.name), places) for f in chosen]
+    lines = [_line(f, ranks.get(f.name), found) for f in chosen]
     return markup.table(head, lines, right=(1, 4, 5, 6, 7))
 
 
@@ -77,10 +84,10 @@ def psi_ranks(features: Sequence[FeatureImpact]) -> dict[str, int]:
     return {f.name: place for place, f in enumerate(known, start=1)}
 
 
-def decimals(found: Impact) -> int:
-    """How many decimals tell the metric: errors are in the target's unit, which may be large."""
-    value = found.reference.value
-    return 3 if value is None or abs(value) < 10 else 1
+def effect_and_band(found: Impact, effect: Metric) -> tuple[str, str]:
+    """A change of the metric and its 95 % band, as exact as the metric itself is written."""
+    like = found.reference.value
+    return metric_words.change(found.metric, effect.value, like), metric_words.change_band(found.metric, effect, like)
 
 
 def _title(found: Impact) -> str:
@@ -88,34 +95,37 @@ def _title(found: Impact) -> str:
 
 
 def _changed(found: Impact) -> str:
-    places, before = decimals(found), formats.number(found.reference.value, decimals(found))
+    before = metric_words.value(found.metric, found.reference.value)
     if found.realized.value is None:
         return f"{_title(found)} is {before} on the reference; what it became is not known: {found.realized.reason}."
-    now, change = formats.number(found.realized.value, places), found.change.value or 0.0
-    word = "rose" if change > 0 else "fell"
-    return (
-        f"{_title(found)} {word} by {formats.number(abs(change), places)} since the reference, from {before} to {now}."
-    )
+    now, change = metric_words.value(found.metric, found.realized.value), found.change.value or 0.0
+    size = metric_words.change(found.metric, abs(change), found.reference.value).lstrip("+")
+    word, low, high = "rose" if change > 0 else "fell", found.change.low, found.change.high
+    chance = ", which may be chance" if low is not None and high is not None and low <= 0 <= high else ""
+    return f"{_title(found)} {word} by {size} since the reference, from {before} to {now}{chance}."
 
 
 def _causes(found: Impact) -> str:
     costly = [f for f in found.features if f.verdict is Verdict.COSTS]
+    if all(f.effect.value is None for f in found.features):
+        return "What the drift of each feature costs cannot be said."
     if not costly:
         return "No feature's drift costs more than chance would."
-    named = [f"{f.name} {_effect(f.effect, decimals(found))}" for f in costly[:3]]
+    named = [f"{f.name} {_effect(found, f.effect)}" for f in costly[:3]]
     more = f" and {len(costly) - 3} more" if len(costly) > 3 else ""
     return f"Drift that costs, beyond chance: {', '.join(named)}{more}."
 
 
-def _effect(metric: Metric, places: int) -> str:
-    return f"{formats.signed(metric.value, places)} ({formats.band(metric.low, metric.high, places)})"
+def _effect(found: Impact, effect: Metric) -> str:
+    value, band = effect_and_band(found, effect)
+    return f"{value} ({band})"
 
 
 def _left(found: Impact) -> str:
     rest = found.remainder
     if rest.value is None:
         return ""
-    words = f"{_effect(rest, decimals(found))} of the change is not explained by single features"
+    words = f"{_effect(found, rest)} of the change is not explained by single features"
     may_be_nothing = rest.low is not None and rest.high is not None and rest.low <= 0 <= rest.high
     return f"{words}, which may be chance." if may_be_nothing else f"{words}."
 
@@ -134,15 +144,14 @@ def _note(found: Impact) -> str:
         f"{formats.count(found.rows)} rows of this range do. Bands speak of both samples, {of_impact(found.summed)}."
     )
     waiting = "" if found.mature else " The newest labels of this range are still arriving."
-    return f"{basis} {CORRELATED}{waiting} {found.unshown}".rstrip()
+    return f"{basis} {CORRELATED} {_COLUMN_WORDS}{waiting} {found.unshown}".rstrip()
 
 
-def _line(f: FeatureImpact, rank: int | None, places: int) -> list[object]:
-    words, tone = _WORDS[f.verdict]
+def _line(f: FeatureImpact, rank: int | None, found: Impact) -> list[object]:
+    words, tone = VERDICT_WORDS[f.verdict]
     return [
-        markup.tag("span", f.name, kind="ph-name"),
-        formats.signed(f.effect.value, places),
-        formats.band(f.effect.low, f.effect.high, places),
+        markup.name(f.name),
+        *effect_and_band(found, f.effect),
         markup.badge(words, tone),
         formats.number(f.psi, 2),
         formats.NOTHING if rank is None else f"{rank}.",
@@ -155,38 +164,39 @@ def _line(f: FeatureImpact, rank: int | None, places: int) -> list[object]:
 def _figure(found: Impact, shown: int) -> dict[str, Any] | None:
     """None where no feature's effect can be said, nor what they leave."""
     said = [f for f in found.features if f.effect.value is not None][:shown]
-    sure = [f for f in said if f.verdict is not Verdict.UNCLEAR]
-    chance = [f for f in said if f.verdict is Verdict.UNCLEAR]
-    traces = [
-        _bars([(f.name, f.effect) for f in sure], "beyond chance", Colour.CURRENT),
-        _bars([(f.name, f.effect) for f in chance], "may be chance", Colour.VOLUME),
-    ]
-    names = [in_figure(_short(f.name)) for f in said]
+    lines = [(f.name, f.effect, _LINES[f.verdict is Verdict.UNCLEAR]) for f in said]
     if found.remainder.value is not None:
-        traces.append(_bars([(_REST, found.remainder)], _REST, Colour.TRUTH))
-        names.append(_REST)
+        lines.append((_REST, found.remainder, (_REST, Colour.TRUTH)))
+    if not lines:
+        return None
+    names, places = [in_figure(_short(name)) for name, _, _ in lines], list(range(len(lines)))
+    unit = ", pp" if metric_words.is_share(found.metric) else ""
+    title = {"text": f"change of {metric_words.in_sentence(found.metric)}{unit}", "font": {"size": 11}}
     layout = charts.frame(
         height=90 + 26 * max(len(names), 2),
         hovermode="closest",
         dragmode=False,
         barmode="overlay",
         bargap=0.35,
-        xaxis=charts.value_axis(tickformat="+.3~f", title={"text": f"change of {_title(found)}", "font": {"size": 11}}),
-        yaxis=charts.axis(showgrid=False, categoryorder="array", categoryarray=names[::-1]),
+        xaxis=charts.value_axis(tickformat=",.3~f", title=title),
+        yaxis=charts.axis(showgrid=False, tickvals=places, ticktext=names, range=[len(names) - 0.5, -0.5]),
         shapes=[_zero()],
     )
-    drawn = [trace for trace in traces if trace["y"]]
-    return {"data": drawn, "layout": layout} if drawn else None
+    kinds = dict.fromkeys(kind for _, _, kind in lines)
+    return {"data": [_bars(lines, kind, found) for kind in kinds], "layout": layout}
 
 
-def _bars(lines: Sequence[tuple[str, Metric]], name: str, colour: Colour) -> charts.Trace:
-    values = [metric.value or 0.0 for _, metric in lines]
-    halves = [0.0 if m.low is None or m.high is None else (m.high - m.low) / 2 for _, m in lines]
+def _bars(lines: Sequence[_Line], kind: tuple[str, Colour], found: Impact) -> charts.Trace:
+    """The bars of one kind, each at its place among all `lines`."""
+    mine = [(place, name, effect) for place, (name, effect, of) in enumerate(lines) if of == kind]
+    scale = 100 if metric_words.is_share(found.metric) else 1
+    halves = [0.0 if e.low is None or e.high is None else scale * (e.high - e.low) / 2 for _, _, e in mine]
     band = {"type": "data", "array": halves, "color": Colour.MUTED, "thickness": 1.5, "width": 4}
     return {
-        "type": "bar", "orientation": "h", "x": values, "y": [in_figure(_short(text)) for text, _ in lines],
-        "name": name, "marker": {"color": colour}, "error_x": band,
-        "hovertemplate": "%{y}: %{x:+.4f}<extra></extra>",
+        "type": "bar", "orientation": "h", "x": [scale * (e.value or 0.0) for _, _, e in mine],
+        "y": [place for place, _, _ in mine], "name": kind[0], "marker": {"color": kind[1]}, "error_x": band,
+        "customdata": [in_figure(f"{name}: {_effect(found, e)}") for _, name, e in mine],
+        "hovertemplate": "%{customdata}<extra></extra>",
     }  # fmt: skip
 
 
@@ -196,4 +206,4 @@ def _zero() -> charts.Trace:
 
 
 def _short(name: str) -> str:
-    return name if name == _REST or len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    return name if name == _REST else formats.short(name, _LONGEST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pilothouse.app import formats, markup
+from pilothouse.app import metric_words as words
 from pilothouse.app.markup import in_figure
 from pilothouse.app.panel import Panel, Table
 from pilothouse.app.panels import charts
@@ -14,7 +15,6 @@ from pilothouse.data.measures.attribution import AttributionDrift
 from pilothouse.data.measures.importance import Importance, Lean
 
 SHOWN = 15
-_METRICS = {"roc_auc": "ROC AUC", "accuracy": "accuracy", "mae": "mean absolute error"}
 _LONGEST = 32
 
 
@@ -23,13 +23,13 @@ def importance_answer(found: Importance) -> str:
     if found.reason:
         return f"It cannot be said: {found.reason}."
     sure = [each for each in found.features if (each.drop.low or 0.0) > 0]
-    metric = _METRICS[found.metric]
+    metric = words.in_sentence(found.metric)
     if not sure:
-        return f"No feature alone makes a difference to the {metric} that chance does not explain."
-    named = ", ".join(f"{_name(each)} ({formats.number(each.drop.value)})" for each in sure[:3])
-    return (
-        f"Dealt out anew, {len(sure)} of {len(found.features)} features make the {metric} worse; most of all {named}."
-    )
+        return f"Shuffling no single feature makes the {metric} worse by more than chance would."
+    named = ", ".join(f"{_name(each)} ({_size(found, each.drop.value)})" for each in sure[:3])
+    most = f", most of all {named}" if len(sure) > 1 else f": {named}"
+    which = f"{len(sure)} of {len(found.features)} features"
+    return f"Shuffling {which}, one at a time, makes the {metric} worse{most}."
 
 
 def importance_panel(found: Importance) -> Panel:
@@ -43,7 +43,7 @@ def importance_panel(found: Importance) -> Panel:
         name=f"{found.model}-importance",
         title=f"What version {found.version} leans on",
         answer=importance_answer(found),
-        spec=None if found.reason else bars([(_name(f), f.drop) for f in found.features[:SHOWN]]),
+        spec=None if found.reason else _drops(found),
         rows=Table(columns=("feature", "together", "drop", "low", "high"), rows=rows),
         empty=f"It cannot be said: {found.reason}." if found.reason else "",
         note=importance_note(found),
@@ -61,17 +61,33 @@ def importance_note(found: Importance) -> str:
         if many
         else formats.count(found.rows)
     )
-    value = f" {_METRICS[found.metric]} there: {formats.number(found.value)}." if found.value is not None else ""
-    how = f"On {rows} labelled rows of {of}, each feature dealt out {found.repeats} times; bars with 95 % bands.{value}"
+    there = f" {words.title(found.metric)} there: {words.value(found.metric, found.value)}."
+    value = there if found.value is not None else ""
+    how = f"On {rows} labelled rows of {of}, each feature shuffled {found.repeats} times; bands are of 95 %.{value}"
     return f"{how} {found.unshown}".strip()
 
 
 def groups_table(found: Importance) -> markup.Html:
-    """Features that hang together, dealt out together."""
-    head = ("Dealt out together", "Drop", "95 % band")
-    return markup.table(
-        head, [[_name(g), formats.number(g.drop.value), _band(g.drop)] for g in found.groups], right=(1,)
-    )
+    """Features that hang together, shuffled together."""
+    head = ("Shuffled together", "Worse by", "95 % band")
+    rows = [[_name(g), _size(found, g.drop.value), _worse_band(found, g.drop)] for g in found.groups]
+    return markup.table(head, rows, right=(1,))
+
+
+def _drops(found: Importance) -> dict[str, Any]:
+    scale, unit = (100, " by, pp") if words.is_share(found.metric) else (1, " by")
+    lines = [(_name(f), f.drop) for f in found.features[:SHOWN]]
+    return bars(lines, f"{words.in_sentence(found.metric)} gets worse{unit}", scale=scale)
+
+
+def _size(found: Importance, drop: float | None) -> str:
+    """By how much a metric gets worse: a fall of one that should be high, a rise of one that should be low."""
+    return words.change(found.metric, drop, found.value).lstrip("+")
+
+
+def _worse_band(found: Importance, drop: Metric) -> str:
+    known = drop.low is not None and drop.high is not None
+    return f"{_size(found, drop.low)} to {_size(found, drop.high)}" if known else formats.NOTHING
 
 
 def attribution_answer(found: AttributionDrift) -> str:
@@ -110,7 +126,9 @@ def attribution_panel(found: AttributionDrift) -> Panel:
         name=f"{found.model}-attribution",
         title="Change of what features contribute",
         answer=attribution_answer(found),
-        spec=None if found.reason else bars([(f.name, f.change) for f in found.features[:SHOWN]]),
+        spec=None
+        if found.reason
+        else bars([(f.name, f.change) for f in found.features[:SHOWN]], "change of mean size"),
         rows=Table(columns=("feature", "reference", "window", "change", "low", "high", "p", "changed"), rows=rows),
         empty=f"It cannot be said: {found.reason}." if found.reason else "",
         note=note,
@@ -121,31 +139,33 @@ def attribution_panel(found: AttributionDrift) -> Panel:
 
 def attribution_table(found: AttributionDrift) -> markup.Html:
     head = ("Feature", "Reference", "This range", "Change", "95 % band", "Said to differ")
+    largest = max((abs(size) for f in found.features for size in (f.reference, f.window)), default=0.0)
     rows = [
         [
-            markup.tag("span", f.name, kind="ph-name"), formats.number(f.reference), formats.number(f.window),
-            formats.signed(f.change.value), _band(f.change), "yes" if f.changed else "no",
+            markup.name(f.name), formats.figure(f.reference, largest), formats.figure(f.window, largest),
+            formats.change(f.change.value, largest), formats.edges(f.change.low, f.change.high, largest),
+            "yes" if f.changed else "no",
         ]
         for f in found.features[:SHOWN]
     ]  # fmt: skip
     return markup.table(head, rows, right=(1, 2, 3))
 
 
-def bars(lines: list[tuple[str, Metric]]) -> dict[str, Any]:
-    """Sideways bars with bands, one a feature, in the order given."""
-    names = [in_figure(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…") for name, _ in lines]
-    values = [metric.value or 0.0 for _, metric in lines]
-    halves = [(metric.high or 0.0) - value for (_, metric), value in zip(lines, values, strict=True)]
+def bars(lines: list[tuple[str, Metric]], title: str, *, scale: float = 1) -> dict[str, Any]:
+    """Sideways bars with bands, one a feature, in the order given. title : what is drawn, each value times `scale`."""
+    names = [in_figure(formats.short(name, _LONGEST)) for name, _ in lines]
+    values = [scale * (metric.value or 0.0) for _, metric in lines]
+    halves = [scale * (metric.high or 0.0) - value for (_, metric), value in zip(lines, values, strict=True)]
     places = list(range(len(names)))
     trace = {
         "type": "bar", "orientation": "h", "x": values, "y": places, "showlegend": False,
-        "marker": {"color": Colour.CURRENT}, "customdata": names, "text": [formats.signed(v) for v in values],
+        "marker": {"color": Colour.CURRENT}, "customdata": names, "text": [formats.change(v) for v in values],
         "error_x": {"type": "data", "array": halves, "color": Colour.INK, "thickness": 1, "width": 3},
         "textposition": "none", "hovertemplate": "%{customdata}: %{text}<extra></extra>",
     }  # fmt: skip
     layout = charts.frame(
         height=60 + 24 * len(names), hovermode="closest", dragmode=False, bargap=0.3,
-        xaxis=charts.axis(showgrid=True, gridcolor=Colour.GRID, zeroline=True, zerolinecolor=Colour.MUTED),
+        xaxis=charts.effect_axis(title),
         yaxis=charts.axis(showgrid=False, tickvals=places, ticktext=names, range=[len(names) - 0.5, -0.5]),
     )  # fmt: skip
     return {"data": [trace], "layout": layout}
@@ -156,9 +176,6 @@ def _name(lean: Lean) -> str:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
-
-
-def _band(metric: Metric) -> str:
-    return formats.band(metric.low, metric.high)
+    if len(names) > 3:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -25,7 +25,7 @@ def bands(found: Lending) -> Panel:
     )
     return Panel(
         name=f"{found.model}-score-bands",
-        title="Score bands",
+        title="Bands of the score, the highest first",
         answer=_answer(found),
         rows=Table(columns=_COLUMNS, rows=rows),
         empty="" if found.bands else _NO_LABELS,
@@ -77,7 +77,9 @@ def approval(found: Lending) -> Panel:
     )
     axes = {
         "xaxis": charts.axis(showgrid=False, tickformat=".0%", title={"text": "share approved", "font": {"size": 11}}),
-        "yaxis": charts.value_axis(tickformat=".0%", rangemode="tozero"),
+        "yaxis": charts.value_axis(
+            tickformat=".0%", rangemode="tozero", title={"text": "come true among the approved", "font": {"size": 11}}
+        ),
     }
     rows = tuple((p.threshold, 1 - p.flagged, p.missed) for p in points)
     return replace(panel, answer=said, spec={"data": traces, "layout": charts.frame(height=300, **axes)}, alt=f"Approval. {said}",

@@ -32,7 +32,7 @@ def answer(report: MetricReport) -> str:
     if not report.rows:
         return "There are no predictions in this range."
     if not report.labelled:
-        return "Predictions arrive, labels do not yet. How right they are cannot be said."
+        return "Predictions arrive, labels do not yet. What is to be expected of them is estimated below."
     name = words.MAIN[report.task][0]
     metric = report.metrics[name]
     if metric.value is None:
@@ -55,6 +55,8 @@ def _at_threshold(report: MetricReport) -> str:
 
 def speaks_for(report: MetricReport) -> str:
     """For which rows the metrics speak."""
+    if not report.rows:
+        return ""
     share = f"{formats.share(report.coverage)} of {formats.count(report.rows)} rows have a label"
     due = "all labels have had time to arrive" if report.mature else "labels of this range are still arriving"
     return f"{share}; {due}. Counted {'row by row' if report.exact else _COUNTED[report.task]}."
@@ -63,13 +65,16 @@ def speaks_for(report: MetricReport) -> str:
 def bands_rest_on(report: MetricReport) -> str:
     """Whether bands take rows of a day together, and what that does to the first of them; empty without bands."""
     name = next((n for n in words.MAIN[report.task] if n in report.metrics and report.metrics[n].low is not None), "")
-    return together_words.of_main(report.metrics[name], words.title(name)) if name else ""
+    return together_words.of_main(report.metrics[name], words.in_sentence(name)) if name else ""
 
 
 def tiles(report: MetricReport) -> list[tuple[str, str, str]]:
     """The main metrics: name, value, and the band or the reason for none."""
     found = [(name, report.metrics[name]) for name in words.MAIN[report.task] if name in report.metrics]
-    shown = [(words.title(name), words.value(name, m.value), words.band(name, m)) for name, m in found]
+    shown = [
+        (words.title(name), words.value(name, m.value), words.band(name, m) if report.labelled else "no labels yet")
+        for name, m in found
+    ]
     own = [(words.own_title(o), formats.figure(o.found.value), _own_note(o.found)) for o in report.own]
     return shown + own
 
@@ -183,7 +188,7 @@ def _worst_bin(report: MetricReport) -> str:
     if worst.low <= worst.mean_score <= worst.high:
         return "In every bin what was said lies within what chance allows." if _all_inside(report) else ""
     said, came = formats.share(worst.mean_score), formats.share(worst.share)
-    return f"Furthest off: it said {said}, and {came} came true ({formats.count(worst.rows)} rows)."
+    return f"Furthest off: it said {said}, and {came} came true ({formats.count(worst.rows)} row{'' if worst.rows == 1 else 's'})."
 
 
 def _all_inside(report: MetricReport) -> bool:
@@ -292,7 +297,7 @@ def crossing_table(crossed: Crossing, *, binary: bool) -> markup.Html:
 
 def classes(report: MetricReport) -> markup.Html:
     """One line a class of a multiclass model."""
-    head = ("Class", "Precision", "Recall", "F1", "Labelled rows", "Said")
+    head = ("Class", "Precision", "Recall", "F1", "Labelled rows", "Predicted")
     rows = [
         [
             c.name, _with_band("precision", c.precision), _with_band("recall", c.recall), _with_band("f1", c.f1),

@@ -13,7 +13,6 @@ from pilothouse.app.panels import axes, charts
 from pilothouse.app.theme import Colour
 from pilothouse.data.history.results import Metric, TrendPoint
 
-_LARGE = 10_000
 _NO_LABELS = (
     "No labels yet in this range. They are sent to /models/{model}/feedback by prediction id or business key, "
     "and stand here as soon as the worker has folded them."
@@ -97,14 +96,22 @@ def _long_answer(stretches: Sequence[TrendPoint], metric: str, view: charts.View
     return f"{now}; {words.value(metric, value)} over the best {days}, {formats.span(window, view.zone)}."
 
 
-def _trend_answer(points: Sequence[TrendPoint], metric: str) -> str:
+def _trend_answer(points: Sequence[TrendPoint], metric: str, every: str) -> str:
     known = [(p, m.value) for p in points if (m := _metric(p, metric)).value is not None]
     if len(known) < 2:
         return ""
-    last, best = known[-1][1], _best(metric)(known, key=lambda pair: pair[1])
+    (newest, last), best = known[-1], _best(metric)(_usual(known), key=lambda pair: pair[1])
+    waiting = "" if newest.mature else ", some labels still to come"
+    said = f"{words.value(metric, last)} in the newest {every}{waiting}"
     if metric in words.WORDS and not words.WORDS[metric].better:
-        return f"Last bucket {words.value(metric, last)}."
-    return f"Last bucket {words.value(metric, last)}; best in view {words.value(metric, best[1])}."
+        return f"{said}."
+    return f"{said}; {words.value(metric, best[1])} in the best {every} in view."
+
+
+def _usual(known: Sequence[tuple[TrendPoint, float]]) -> list[tuple[TrendPoint, float]]:
+    """Without buckets of so few labels that chance alone would make one of them the best."""
+    usual = sorted(p.labelled for p, _ in known)[len(known) // 2]
+    return [(p, value) for p, value in known if not axes.is_thin(p.labelled, usual)]
 
 
 def metric_trend(
@@ -117,22 +124,25 @@ def metric_trend(
     """
     title = f"{words.title(metric)} by {view.every}"
     panel = _panel(f"{metric}-trend", title, points, view)
-    if all(_metric(p, metric).value is None for p in points):
+    values = [_metric(p, metric).value for p in points]
+    if all(value is None for value in values):
         return replace(panel, empty=_why_none(points, metric, view.model))
     apart = any(p.version is not None for p in points)
     traces = (_line_a_version if apart else _one_line)(points, metric, view)
     if len(stretches) > 1:
         traces.append(_long_line(points, stretches, metric, view))
-    spec = charts.timed(traces, view, yaxis=_axis_of(metric, points) | _cut(metric, points))
+    spec = charts.timed(traces, view, yaxis=axes.of_metric(metric, values) | _cut(metric, points))
     answer = _long_answer(stretches, metric, view) if len(stretches) > 1 else ""
-    answer = answer or ("" if apart else _trend_answer(points, metric))
+    answer = answer or ("" if apart else _trend_answer(points, metric, view.every))
     alt = f"{title} of {view.model}. {answer}"
     return replace(panel, answer=answer, spec=spec, alt=alt, note=_note(points, metric, view))
 
 
 def _note(points: Sequence[TrendPoint], metric: str, view: charts.View) -> str:
     banded = any(_metric(p, metric).low is not None for p in points)
-    return f"The band of a single {view.every} takes each row by itself." if banded else ""
+    band = f"The band of a single {view.every} takes each row by itself." if banded else ""
+    cut = f"A {view.every} of far fewer labels than usual is cut at the edge." if axes.reach(points, metric) else ""
+    return f"{band} {cut}".strip()
 
 
 def _why_none(points: Sequence[TrendPoint], metric: str, model: str) -> str:
@@ -140,14 +150,6 @@ def _why_none(points: Sequence[TrendPoint], metric: str, model: str) -> str:
     labelled = [p for p in points if p.labelled]
     reason = _metric(labelled[-1], metric).reason if labelled else ""
     return f"It cannot be said in any bucket: {reason}." if reason else _NO_LABELS.format(model=model)
-
-
-def _axis_of(metric: str, points: Sequence[TrendPoint]) -> dict[str, Any]:
-    if words.is_share(metric):
-        return _share_axis()
-    sizes = [abs(value) for p in points if (value := _metric(p, metric).value) is not None]
-    large = max(sizes) >= _LARGE
-    return charts.value_axis(tickformat="~s" if large else ".3~f", hoverformat=",.1f" if large else ".3f")
 
 
 def _cut(metric: str, points: Sequence[TrendPoint]) -> dict[str, Any]:
@@ -190,7 +192,7 @@ def said_and_happened(points: Sequence[TrendPoint], view: charts.View) -> Panel:
         charts.line(x, said, "mean score", Colour.CURRENT, line={"dash": "dash"}),
     ]
     spec = charts.timed(traces, view, yaxis=_share_axis(rangemode="tozero"))
-    answer = _gap(points)
+    answer = _gap(points, view.every)
     return replace(panel, answer=answer, spec=spec, alt=f"{title} for {view.model}. {answer}")
 
 
@@ -198,11 +200,11 @@ def _share_axis(**given: object) -> dict[str, Any]:
     return charts.value_axis(tickformat=".0%", hoverformat=".1%", **given)
 
 
-def _gap(points: Sequence[TrendPoint]) -> str:
+def _gap(points: Sequence[TrendPoint], every: str) -> str:
     for p in reversed(points):
         said, happened = _metric(p, "mean_score").value, _metric(p, "positive_rate").value
         if p.mature and said is not None and happened is not None:
-            return f"Last full bucket: it said {formats.share(said)}, {formats.share(happened)} came true."
+            return f"In the newest {every} with all labels it said {formats.share(said)}; {formats.share(happened)} came true."
     return ""
 
 

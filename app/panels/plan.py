@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pilothouse.app import formats, markup
+from pilothouse.app import markup, metric_words
 from pilothouse.data.measures.health import HEALTH_RULES
-from pilothouse.data.measures.plan import METRIC_NAMES, Plan
+from pilothouse.data.measures.plan import Plan
 from pilothouse.data.policies import WatchTerms
 
 _HEAD = ("Choice", "Value", "Why")
@@ -18,10 +18,14 @@ def agreed(terms: WatchTerms | None) -> str:
             "traffic yet."
         )
     return (
-        f"{METRIC_NAMES[terms.metric]} over {terms.days} days; an alarm is {terms.margin:.1f} standard errors worse than "
-        f"{formats.number(terms.expected)} on the reference. Made for a loss of {terms.loss:.3g} and "
+        f"{metric_words.title(terms.metric)} over {terms.days} days; an alarm is {terms.margin:.1f} standard errors worse than "
+        f"{metric_words.value(terms.metric, terms.expected)} on the reference. Made for a loss of {_loss(terms)} and "
         f"{terms.budget:g} false alarms a month."
     )
+
+
+def _loss(terms: WatchTerms) -> str:
+    return metric_words.change(terms.metric, terms.loss).lstrip("+")
 
 
 def choices(found: Plan) -> markup.Html:

@@ -9,6 +9,7 @@ from pilothouse.app import formats, markup, quality_words
 from pilothouse.app.panel import Panel, Table
 from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
+from pilothouse.data.history.results import State
 from pilothouse.data.measures.quality import Quality, RuleLine, VolumeHour
 from pilothouse.data.state.schemas import SchemaRow
 
@@ -33,24 +34,27 @@ def rules(found: Quality) -> Panel:
     hold = len(found.rules) - len(shown(found))
     return Panel(
         name=f"{found.model}-rules",
-        title="Rules",
+        title="Rules that rows break, worst first" if any(line.violations for line in found.rules) else "Rules",
         rows=Table(columns=columns, rows=rows),
         empty="" if found.rows else "No rows in this range. Choose a longer one.",
-        note=f"{hold} more rules are broken by no row, or by fewer than these; the menu has all." if hold else "",
+        note=f"{hold} more rules are broken by no row, or by fewer than these; the menu has all."
+        if hold and found.rows
+        else "",
         code=f'house["{found.model}"].quality("{found.window}")',
     )
 
 
 def table(found: Quality, zone: tzinfo) -> markup.Html:
     """The worst rules, with the newest rows that break them."""
-    head = ("Rule", "State", "Violations", "Share", "Since", "Newest rows that break it")
+    head = ("Rule", "State", "Violations", "Share", "Broken since", "Newest rows that break it")
     return markup.table(head, [_row(line, zone) for line in shown(found)], right=(2, 3))
 
 
 def _row(line: RuleLine, zone: tzinfo) -> list[object]:
     ids = markup.tag("span", ", ".join(line.examples[:_SHOWN_IDS]), kind="ph-quiet")
     share = formats.share(line.share, 2) if line.violations else formats.NOTHING
-    since = formats.moment(line.since, zone) if line.since else ""
+    over = "" if line.state is State.CRITICAL else " (over)"
+    since = f"{formats.day_of(line.since, zone)}{over}" if line.since else ""
     return [line.rule.words, markup.chip(line.state), formats.count(line.violations), share, since, ids]
 
 
@@ -67,7 +71,7 @@ def over_time(found: Quality, rule: str, words: str, view: charts.View) -> Panel
     panel_rows = Table(columns=("start", "rows", "violations", "broken"), rows=rows)
     hits, broken = sum(row[2] for row in rows), sum(row[3] for row in rows)
     unit = "hour" if view.every == "hour" else "day"
-    answer = f"{formats.count(hits)} violations; {broken} of {len(rows)} {unit}s are broken."
+    answer = f"{formats.count(hits)} violations; too many on {broken} of {len(rows)} {unit}s."
     shares = [100 * p.violations[rule] / p.rows for p in points]
     colours = [Colour.CRITICAL if rule in p.broken else Colour.VOLUME for p in points]
     bars = {
@@ -107,7 +111,9 @@ def volume(found: Quality, view: charts.View) -> Panel:
         rows=Table(columns=columns, rows=rows),
         state=found.volume.state,
         empty="" if hours else "No hour of this range is counted: counts by hour are kept for the youngest days.",
-        note=f"Band: the same hour of up to {found.volume.weeks} past weeks, within what chance and its own ups and downs explain.",
+        note=f"Band: the same hour of up to {found.volume.weeks} past weeks, within what chance and its own ups and downs explain."
+        if found.volume.weeks
+        else "",
         alt="Rows of each hour over the band of the same hour of past weeks.",
         code=f'house["{found.model}"].quality("{found.window}").volume',
     )
@@ -115,7 +121,7 @@ def volume(found: Quality, view: charts.View) -> Panel:
 
 def _hours(hours: Sequence[VolumeHour], view: charts.View) -> charts.Trace:
     x = [view.middle(h.window) for h in hours]
-    band = charts.band(x, [h.low for h in hours], [h.high for h in hours], Colour.REFERENCE, "usual")
+    band = charts.band(x, [h.low for h in hours], [h.high for h in hours], Colour.REFERENCE, "usual") | {"opacity": 0.4}
     came = charts.line(x, [h.rows for h in hours], "rows", Colour.CURRENT, mode="lines")
     odd = [h for h in hours if h.odd]
     marks = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pilothouse.app import formats, markup
+from pilothouse.app import formats, markup, together_words
 from pilothouse.app import metric_words as words
 from pilothouse.app.panel import Panel, Table
 from pilothouse.data.history.results import Metric
@@ -56,7 +56,7 @@ def table(found: SegmentComparison) -> markup.Html:
     scored = _scored(found)
     moved = ("Score PSI",) if scored else ()
     head = (
-        " and ".join(found.columns), words.title(found.metric), "95 % band", "Beside the rest", "95 % band", *moved, "Rows",
+        " and ".join(found.columns), words.title(found.metric), "95 % band", "Against the rest", "95 % band", *moved, "Rows",
         "Labels",
     )  # fmt: skip
     rows = [_row(s, found.metric, scored=scored) for s in found.segments[:_SHOWN]]
@@ -69,44 +69,65 @@ def _scored(found: SegmentComparison) -> bool:
 
 
 def _row(s: ComparedSegment, metric: str, *, scored: bool) -> list[object]:
-    name = markup.tag("span", s.name, kind="ph-name")
+    name = markup.name(s.name)
     psi = markup.tag("span", formats.number(s.score_psi.value, 2), title=s.score_psi.reason)
     moved = [psi] if scored else []
     return [
-        name, *_said(metric, s.metric), *_beside(metric, s.difference), *moved, formats.count(s.rows),
+        name, *_said(metric, s.metric), *_beside(metric, s.difference, s.metric.value), *moved, formats.count(s.rows),
         formats.share(s.coverage),
     ]  # fmt: skip
 
 
 def _said(name: str, metric: Metric) -> list[object]:
-    """A value and its band; or a dash and why there is none."""
-    if metric.value is None:
-        return [formats.NOTHING, markup.tag("span", metric.reason, kind="ph-quiet")]
-    return [words.value(name, metric.value), words.band(name, metric)]
+    """A value and its band; or why there is none."""
+    if metric.value is None or metric.low is None:
+        return [words.value(name, metric.value), markup.tag("span", metric.reason, kind="ph-quiet")]
+    return [words.value(name, metric.value), _with_words(words.band(name, metric), metric)]
 
 
-def _beside(name: str, gap: Metric) -> list[object]:
-    """A difference and its band."""
+def _with_words(text: str, metric: Metric) -> markup.Html:
+    """A band that says of itself what it counts together."""
+    return markup.tag("span", text, title=together_words.of_metric(metric))
+
+
+def _beside(name: str, gap: Metric, like: float | None) -> list[object]:
+    """A difference and its band. like : the segment's own value, whose decimals they take."""
     if gap.value is None:
         return [formats.NOTHING, ""]
-    known = gap.low is not None and gap.high is not None
-    return [
-        words.change(name, gap.value),
-        f"{words.change(name, gap.low)} to {words.change(name, gap.high)}" if known else "",
-    ]
+    if gap.low is None or gap.high is None:
+        return [words.change(name, gap.value, like), ""]
+    return [words.change(name, gap.value, like), _with_words(words.change_band(name, gap, like), gap)]
 
 
 def answer(found: SegmentComparison) -> str:
+    """Where the metric is worst and best, and whether chance alone may have made the worst one."""
     known = [s for s in found.segments if s.metric.value is not None]
+    if not found.segments:
+        return "There are no predictions in this range."
     if len(known) < 2:
         return "Too few labels to compare segments yet."
     worst, best = known[0], known[-1]
-    values = (words.value(found.metric, worst.metric.value), words.value(found.metric, best.metric.value))
-    title = words.title(found.metric)
-    return f"{title} is worst for {worst.name} ({values[0]}) and best for {best.name} ({values[1]})."
+    values = [words.value(found.metric, each.metric.value) for each in (worst, best)]
+    named = [formats.short(each.name) or "(empty text)" for each in (worst, best)]
+    by = " and ".join(found.columns)
+    said = f"By {by}, {words.in_sentence(found.metric)} is worst for {named[0]} ({values[0]}) and best for {named[1]} ({values[1]})."
+    return f"{said} {_how_sure(found.metric, worst)}".rstrip()
+
+
+def _how_sure(metric: str, worst: ComparedSegment) -> str:
+    gap = worst.difference
+    if gap.value is None or gap.low is None or gap.high is None:
+        return ""
+    like = worst.metric.value
+    far = (
+        f"{words.change(metric, gap.value, like)} from all other rows, 95 % band {words.change_band(metric, gap, like)}"
+    )
+    return f"The worst lies {far}{': that may be chance' if gap.low <= 0 <= gap.high else ''}."
 
 
 def _note(found: SegmentComparison) -> str:
+    if not found.segments:
+        return ""
     more = f"The {_SHOWN} worst of {len(found.segments)}; the menu has all. " if len(found.segments) > _SHOWN else ""
     rare = (
         f"{found.unlisted:,} rarer ones, {found.unlisted_rows:,} rows together, are left out. "
@@ -114,4 +135,11 @@ def _note(found: SegmentComparison) -> str:
         else ""
     )
     moved = " Score PSI is against the reference rows of the same segment." if _scored(found) else ""
-    return f"{more}{rare}The rest is all other rows.{moved}"
+    return f"{more}{rare}The rest is all other rows. {bands_of(found)}{moved}".rstrip()
+
+
+def bands_of(found: SegmentComparison) -> str:
+    """What the bands count as one draw."""
+    return together_words.of_bands(
+        [m.by for s in found.segments for m in (s.metric, s.difference) if m.low is not None]
+    )

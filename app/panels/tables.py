@@ -49,6 +49,9 @@ def _came_true(now: Performance) -> tuple[str, str, str]:
 def _drifting(drift: Drift) -> tuple[str, str, str]:
     if not drift.rows:
         return "Features drifting", formats.NOTHING, "no predictions in this range"
+    silent = next((f.reason for f in drift.features if f.state is State.NO_DATA), "")
+    if silent and all(f.state is State.NO_DATA for f in drift.features):
+        return "Features drifting", formats.NOTHING, silent
     critical, watch = (sum(f.state is state for f in drift.features) for state in (State.CRITICAL, State.WATCH))
     return "Features drifting", f"{critical} of {len(drift.features)}", f"{watch} on watch"
 

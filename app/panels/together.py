@@ -18,7 +18,7 @@ def panel(found: Multivariate) -> Panel:
     rows = tuple((name, fall) for name, fall in found.importance)
     return Panel(
         name=f"{found.model}-together",
-        title="All features together",
+        title="This range against the reference",
         answer=answer(found),
         state=state_of(found.classifier),
         rows=Table(columns=("feature", "importance"), rows=rows),
@@ -27,23 +27,27 @@ def panel(found: Multivariate) -> Panel:
     )
 
 
+def measures_of(found: Multivariate) -> list[tuple[str, Metric, str]]:
+    """The two measures, each with what it is called and what it says."""
+    marks = f"0.5 is chance; {_LITTLE} is worth a look and {_MUCH} is critical, by our own marks"
+    inside = _inside(found.reconstruction) or "the band is where blocks of the reference lie"
+    lines = (("Classifier, ROC AUC", found.classifier, marks), ("Reconstruction error", found.reconstruction, inside))
+    return [(title, metric, metric.reason if metric.value is None else words) for title, metric, words in lines]
+
+
+def told_apart_by(found: Multivariate) -> list[tuple[str, float]]:
+    """By which features the rows are told apart, and how far the AUC falls when one is shuffled."""
+    return [(name, fall) for name, fall in found.importance[:_SHOWN] if fall >= _NOTHING]
+
+
 def table(found: Multivariate) -> markup.Html:
     """The two measures, and below them the features by which the rows are told apart."""
-    inside = _inside(found.reconstruction)
-    lines = [
-        (
-            "Classifier, ROC AUC",
-            found.classifier,
-            f"0.5 is chance; {_LITTLE} is worth a look and {_MUCH} is critical, by our own marks",
-        ),
-        ("Reconstruction error", found.reconstruction, inside or "the band is where blocks of the reference lie"),
-    ]
-    measures = markup.table(("Measure", "Value", "Band", ""), [_line(*line) for line in lines], right=(1, 2))
-    if not any(fall >= _NOTHING for _, fall in found.importance):
+    lines = [_line(*line) for line in measures_of(found)]
+    measures = markup.table(("Measure", "Value", "Band", ""), lines, right=(1, 2))
+    if not told_apart_by(found):
         return measures
     head = ("Feature", "AUC lost when it is shuffled")
-    told = [(name, fall) for name, fall in found.importance[:_SHOWN] if fall >= _NOTHING]
-    rows = [[markup.tag("span", name, kind="ph-name"), formats.number(fall)] for name, fall in told]
+    rows = [[markup.name(name), formats.number(fall)] for name, fall in told_apart_by(found)]
     return markup.join([measures, markup.table(head, rows, right=(1,))])
 
 
@@ -80,7 +84,7 @@ def note(found: Multivariate) -> str:
 
 
 def _line(title: str, metric: Metric, words: str) -> list[object]:
-    said = markup.tag("span", words if metric.value is not None else metric.reason, kind="ph-quiet")
+    said = markup.tag("span", words, kind="ph-quiet")
     return [title, formats.number(metric.value), formats.band(metric.low, metric.high), said]
 
 

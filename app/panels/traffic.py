@@ -85,7 +85,7 @@ def latency(points: Sequence[TrafficPoint], view: charts.View) -> Panel:
     }
     traces = [charts.line(x, values, str(colour)[3:], colour, **style) for colour, values in measured.items()]
     spec = charts.timed(traces, view, yaxis=charts.value_axis(rangemode="tozero", hoverformat=".1f"))
-    answer = f"95 of 100 answers within {formats.milliseconds(timed[-1].p95_latency_ms)} in the last bucket."
+    answer = f"95 of 100 answers within {formats.milliseconds(timed[-1].p95_latency_ms)} in the newest {view.every}."
     return replace(panel, answer=answer, spec=spec, alt=f"Latency of {view.model}. {answer}")
 
 

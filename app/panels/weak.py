@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pilothouse.app import formats, markup
+from pilothouse.app import formats, markup, together_words
 from pilothouse.app.panel import Panel, Table
 from pilothouse.data.measures.weak_segments import Loss, WeakSegment, WeakSegments
 
@@ -59,16 +59,30 @@ def note(found: WeakSegments) -> str:
     return (
         f"{found.searched:,} segments of {len(found.columns)} columns were looked at on one half of "
         f"{found.labelled:,} labelled rows; {found.tested:,} were measured on the other half, of which at most 5 % are "
-        f"false finds.{hidden} A segment may hold rows of another."
+        f"false finds.{hidden} A segment may hold rows of another.{_columns(found)} {bands_of(found)}".rstrip()
     )
+
+
+def _columns(found: WeakSegments) -> str:
+    """What the last columns of the table say; nothing where there is no table."""
+    if not found.found:
+        return ""
+    expected = found.loss in (Loss.LOG_LOSS, Loss.BRIER)
+    own = " Already expected: the part of the difference that the model's own scores foretell." if expected else ""
+    return f"{own} Worse in: in how many parts of the range it was worse than the rest."
+
+
+def bands_of(found: WeakSegments) -> str:
+    """What the bands of the differences count as one draw."""
+    return together_words.of_bands([s.difference.by for s in found.found if s.difference.low is not None])
 
 
 def table(found: WeakSegments) -> markup.Html:
     """The weak segments, the worst first."""
     ranked = found.loss in (Loss.LOG_LOSS, Loss.BRIER, Loss.SURPRISE)
     expected = found.loss in (Loss.LOG_LOSS, Loss.BRIER)
-    head = ["Segment", LOSS_WORDS[found.loss], "Beside the rest", "95 % band"]
-    head += [*(["Of it expected"] if expected else []), *(["ROC AUC", "Elsewhere"] if ranked else [])]
+    head = ["Segment", LOSS_WORDS[found.loss], "Against the rest", "95 % band"]
+    head += [*(["Already expected"] if expected else []), *(["ROC AUC", "Elsewhere"] if ranked else [])]
     rows = [_row(s, expected=expected, ranked=ranked) for s in found.found]
     return markup.table([*head, "Share", "Worse in"], rows, right=range(1, len(head) + 2))
 
@@ -76,8 +90,10 @@ def table(found: WeakSegments) -> markup.Html:
 def _row(s: WeakSegment, *, expected: bool, ranked: bool) -> list[object]:
     fresh = [" ", markup.badge("new since the last deploy", "watch")] if s.new_since_deploy else []
     cells: list[object] = [
-        markup.join([markup.tag("span", s.name, kind="ph-name"), *fresh]), formats.figure(s.loss.value),
-        formats.change(s.difference.value), formats.edges(s.difference.low, s.difference.high),
+        markup.join([markup.name(s.name), *fresh]), formats.figure(s.loss.value),
+        formats.change(s.difference.value, s.loss.value),
+        markup.tag("span", formats.edges(s.difference.low, s.difference.high, s.loss.value),
+                                                       title=together_words.of_metric(s.difference)),
     ]  # fmt: skip
     if expected:
         cells.append(formats.signed(s.expected.value))

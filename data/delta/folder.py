@@ -104,9 +104,10 @@ class DeltaFolder:
         # A version's marks are what they are, and asking for one takes a millisecond.
         if self._marks_of is None or self._marks_of[0] is not handle or self._marks_of[1] != handle.version():
             self._marks, self._marks_of = {}, (handle, handle.version())
-        if app_id not in self._marks:
-            self._marks[app_id] = handle.transaction_version(app_id)
-        return self._marks[app_id]
+        marks = self._marks
+        if app_id not in marks:
+            marks[app_id] = handle.transaction_version(app_id)
+        return marks[app_id]
 
     def append(self, table: pa.Table, marks: Mapping[str, int]) -> int:
         """Append `table` (it may be empty) and move `marks` in one commit; returns the new version, which is durable.
@@ -236,7 +237,7 @@ class DeltaFolder:
     def partition_value(self, path: str) -> str:
         """A file's value of the first partition column."""
         prefix = f"{self.partition_by[0]}="
-        return next(part[len(prefix) :] for part in Path(path).parts if part.startswith(prefix))
+        return next(part[len(prefix) :] for part in path.split("/") if part.startswith(prefix))
 
     @property
     def _uri(self) -> str:

@@ -16,13 +16,13 @@ class InvalidName(BadData):
         )
 
 
+_WINDOWS = "Use 7d, 24h or 8w (back from the data's end), or START/END in ISO 8601 with a zone."
+
+
 class InvalidWindow(BadData):
-    def __init__(self, got: str) -> None:
-        self.got = got
-        super().__init__(
-            f"{got[:80]!r} is not a window. Use 7d, 24h or 8w (back from the data's end), "
-            "or START/END in ISO 8601 with a zone."
-        )
+    def __init__(self, got: str, fault: str = "is not a window", remedy: str = _WINDOWS) -> None:
+        self.got, self.fault, self.remedy = got, fault, remedy
+        super().__init__(f"{got[:80]!r} {fault}. {remedy}")
 
 
 class InvalidSetting(BadData):

@@ -15,6 +15,7 @@ from pilothouse.data.history.counting import GROUP, Counter
 from pilothouse.data.history.results import Metric
 from pilothouse.data.log.schema import Status
 from pilothouse.data.measures.outcomes import Ints
+from pilothouse.data.measures.row_buckets import DAYS, DAYS_UP_TO, HOURS, HOURS_UP_TO, WEEKS
 from pilothouse.data.measures.together import LEAST_BUCKETS, enough, equal_buckets
 from pilothouse.data.rollups.plan import day_start, hour_start, next_day, next_hour
 from pilothouse.data.rollups.schema import TRUE_SCORE, Part
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
 
     from pilothouse.data.history.history import History
 
-DAYS, HOURS, WEEKS = "days", "hours", "weeks"
 _DAY = timedelta(days=1)
-_DAYS_UP_TO = 70 * _DAY
-"""Windows beyond that are told apart by week: as sure, and a seventh of the work."""
-_HOURS_UP_TO = 14 * _DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +103,6 @@ def bucket_windows(window: Window, by: str, zone: ZoneInfo) -> list[Window]:
 
 def _offered(window: Window, hours_from: datetime | None) -> list[str]:
     """The buckets to try, in that order. hours_from : since when hours are counted; None where they are not."""
-    by_hour = hours_from is not None and window.start >= hours_from and window.length <= _HOURS_UP_TO
-    lengths = {WEEKS: window.length > _DAYS_UP_TO, DAYS: window.length >= LEAST_BUCKETS * _DAY, HOURS: by_hour}
+    by_hour = hours_from is not None and window.start >= hours_from and window.length <= HOURS_UP_TO
+    lengths = {WEEKS: window.length > DAYS_UP_TO, DAYS: window.length >= LEAST_BUCKETS * _DAY, HOURS: by_hour}
     return [by for by, offered in lengths.items() if offered] or [DAYS]

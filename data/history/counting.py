@@ -103,7 +103,10 @@ class Counter:
         )
 
     def _scanned(self, scans: Sequence[tuple[Window, int]], parts: Collection[Part], chosen: Chosen) -> pl.DataFrame:
-        counted = [self._one_scan(span, point, parts, chosen) for span, point in scans] if parts else []
+        # A model without rows has no buckets at all, so each hour of a range would be a scan of its own.
+        files = self.prediction_files() if parts and scans else []
+        held = [(w, point) for w, point in scans if files_holding(self.source.predictions, files, [], "at", w)]
+        counted = [self._one_scan(span, point, parts, chosen) for span, point in held]
         return pl.concat([read_counts(self.rollups, (), (), roles=()), *counted])
 
     def _one_scan(self, span: Window, point: int, parts: Collection[Part], chosen: Chosen) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import polars as pl
 
 from pilothouse.data.history.results import TrendPoint
 from pilothouse.data.history.split import answered_rows, by_point, labelled_rows
-from pilothouse.data.measures.health import Facts, HealthRules, Stretch
+from pilothouse.data.measures.health import Facts, HealthRules, Stretch, best_before
 from pilothouse.data.measures.objective import Kept
 from pilothouse.data.rollups.plan import day_start, next_day
 from pilothouse.data.rollups.schema import Part
@@ -35,12 +36,13 @@ def gather_facts(
     """
     end = history.data_end()
     stretches = () if end is None else _stretches(history, _mature_end(history, end), version, rules)
+    recent, past = _by_days(history, stretches, now, version, rules)
     coverage, usual, active = (None, None, 0) if end is None else _feeds(history, end, version)
     return Facts(
         now=now,
         zone=history.zone,
-        recent=stretches[0] if stretches else None,
-        past=tuple(stretches[_weeks(rules.recent) :]),
+        recent=recent,
+        past=past,
         reference=history.profile.performance,
         drift=() if end is None else history.drift(Window(end - rules.drift_span, end)).features,
         coverage=coverage,
@@ -56,23 +58,39 @@ def _mature_end(history: History, end: datetime) -> datetime:
     return day_start(end - history.policy.horizon, history.zone)
 
 
-def _stretches(history: History, end: datetime, version: int | None, rules: HealthRules) -> tuple[Stretch, ...]:
-    """Performance over every run of `rules.recent`, in weekly steps back from `end`, newest first."""
-    span = _weeks(rules.recent)
-    weeks = history.steps(Window(end - rules.look_back - rules.recent, end), _WEEK)[::-1]
-    counts = history.count(weeks, (Part.VOLUME, Part.OUTCOME), version)
-    of_week = [rows for _, rows in by_point(counts, weeks)]
+def long_points(
+    history: History, window: Window, length: timedelta, version: int | None = None
+) -> tuple[TrendPoint, ...]:
+    """Performance over every run of `length`, which is whole weeks, within the weeks of `window`, oldest first."""
+    weeks, span = history.steps(window, _WEEK), _weeks(length)
+    of_week = [rows for _, rows in by_point(history.count(weeks, (Part.VOLUME, Part.OUTCOME), version), weeks)]
+    runs = [slice(first, first + span) for first in range(len(weeks) - span + 1)]
     return tuple(
-        _stretch(
-            history, Window(weeks[first + span - 1].start, weeks[first].end), of_week[first : first + span], version
-        )
-        for first in range(len(weeks) - span + 1)
+        history.trend_point(pl.concat(of_week[run]), Window(weeks[run][0].start, weeks[run][-1].end), version)
+        for run in runs
     )
 
 
-def _stretch(history: History, window: Window, weeks: Sequence[pl.DataFrame], version: int | None) -> Stretch:
-    point: TrendPoint = history.trend_point(pl.concat(weeks), window, version)
-    return Stretch(window=window, labelled=point.labelled, metrics=point.metrics)
+def _stretches(history: History, end: datetime, version: int | None, rules: HealthRules) -> tuple[Stretch, ...]:
+    """Performance over every run of `rules.recent`, in weekly steps back from `end`, newest first."""
+    found = long_points(history, Window(end - rules.look_back - rules.recent, end), rules.recent, version)[::-1]
+    return tuple(Stretch(window=point.window, labelled=point.labelled, metrics=point.metrics) for point in found)
+
+
+def _by_days(
+    history: History, stretches: Sequence[Stretch], now: datetime, version: int | None, rules: HealthRules
+) -> tuple[Stretch | None, tuple[Stretch, ...]]:
+    """The newest stretch and those before it; the two that are compared with bands that hold where days differ."""
+
+    def together(stretch: Stretch) -> Stretch:
+        apart = history.count_apart(stretch.window, version)
+        return replace(stretch, metrics=apart.widen(stretch.metrics, history.signature))
+
+    if not stretches:
+        return None, ()
+    recent, past = stretches[0], tuple(stretches[_weeks(rules.recent) :])
+    best = best_before(past, recent, now, rules)
+    return together(recent), tuple(together(one) if one is best else one for one in past)
 
 
 def _feeds(history: History, end: datetime, version: int | None) -> tuple[float | None, float | None, int]:

@@ -13,7 +13,7 @@ from pilothouse.data.errors import OnlyRollups, Unavailable, UnknownFeature
 from pilothouse.data.history.apart import Apart, count_apart
 from pilothouse.data.history.counting import Chosen, Counter
 from pilothouse.data.history.exact import Measured, exact_performance, scan_drift
-from pilothouse.data.history.facts import gather_facts
+from pilothouse.data.history.facts import gather_facts, long_points
 from pilothouse.data.history.labels import cohort_point, label_delays
 from pilothouse.data.history.opened import Opened, open_tables
 from pilothouse.data.history.results import (
@@ -35,7 +35,14 @@ from pilothouse.data.history.results import (
 )
 from pilothouse.data.history.schemas import schema_changes
 from pilothouse.data.history.segments import is_watched, segment_counts, segment_of, segment_rows
-from pilothouse.data.history.split import answered_rows, by_point, dense_counts, each_version, traffic_point
+from pilothouse.data.history.split import (
+    answered_rows,
+    by_point,
+    dense_counts,
+    each_version,
+    traffic_point,
+    trend_point,
+)
 from pilothouse.data.history.takers import of_takers, shown_features, under_shown_names
 from pilothouse.data.limits import Limit
 from pilothouse.data.log.reader import PredictionLog
@@ -48,8 +55,7 @@ from pilothouse.data.measures.health import HEALTH_RULES, HealthRules, judge
 from pilothouse.data.measures.objective import Kept
 from pilothouse.data.policies import LabelPolicy
 from pilothouse.data.rollups.gaps import raw_from
-from pilothouse.data.rollups.outcomes import outcomes_in, realized
-from pilothouse.data.rollups.plan import day_windows, hour_start, midnight, next_hour
+from pilothouse.data.rollups.plan import day_windows, midnight
 from pilothouse.data.rollups.profile import SCORE, FeatureProfile, Profile
 from pilothouse.data.rollups.schema import Part
 from pilothouse.data.settings import Settings
@@ -90,8 +96,7 @@ class History:
 
     def data_end(self) -> datetime | None:
         """End of the business hour that holds the newest sealed row: windows count back from it. None without rows."""
-        newest = self._watermark.data_to
-        return None if newest is None else next_hour(hour_start(newest, self.zone), self.zone)
+        return self._opened.data_end(self.zone)
 
     def drift(self, window: Window, version: int | None = None, *, exact: bool = False) -> Drift:
         """Drift of every feature and of the score over `window`, worst first.
@@ -162,6 +167,10 @@ class History:
             for version, rows in each_version(of_point)
         )
 
+    def stretches(self, window: Window, length: timedelta) -> tuple[TrendPoint, ...]:
+        """Performance over every run of `length`, which is whole weeks, within the weeks of `window`, oldest first."""
+        return long_points(self, window, length)
+
     def drift_trend(self, window: Window, every: timedelta) -> tuple[DriftPoint, ...]:
         """PSI of every feature in steps of `every`, oldest first; steps as in `performance_trend`."""
         windows = self.steps(window, every)
@@ -212,16 +221,11 @@ class History:
 
         every : at least a day; steps as in `performance_trend`. What silence means after the horizon is not counted.
         """
-        windows, end = self.steps(window, max(every, _DAY)), self.data_end()
+        windows = self.steps(window, max(every, _DAY))
         volume = [answered_rows(rows) for _, rows in by_point(self.count(windows, (Part.VOLUME,), version), windows)]
         delays = label_delays(self._opened.rollups, windows, self.zone, self._roles, version)
         return tuple(
-            cohort_point(
-                w,
-                volume[i],
-                delays.filter(pl.col("point") == i),
-                mature=end is not None and w.end + self.policy.horizon <= end,
-            )
+            cohort_point(w, volume[i], delays.filter(pl.col("point") == i), mature=self._mature(w))
             for i, w in enumerate(windows)
         )
 
@@ -302,16 +306,12 @@ class History:
 
     def trend_point(self, counts: pl.DataFrame, window: Window, version: int | None) -> TrendPoint:
         """Performance from the counts of one window."""
-        outcomes, rows, end = outcomes_in(counts), answered_rows(counts), self.data_end()
-        return TrendPoint(
-            window=window,
-            version=version,
-            rows=rows,
-            labelled=outcomes.labelled,
-            coverage=outcomes.labelled / rows if rows else None,
-            mature=end is not None and window.end + self.policy.horizon <= end,
-            metrics=realized(counts, self.signature),
-        )
+        return trend_point(counts, window, version, self.signature, self._mature(window))
+
+    def _mature(self, window: Window) -> bool:
+        """Whether all labels of `window` have had time to come."""
+        end = self.data_end()
+        return end is not None and window.end + self.policy.horizon <= end
 
     @property
     def _log(self) -> PredictionLog:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import datetime
 from threading import Lock
 from typing import Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.delta import DeltaFolder, newest, newest_commit
 from pilothouse.data.history.results import Watermark
+from pilothouse.data.log.tables import label_folder, prediction_folder
 from pilothouse.data.policies import LabelPolicy
+from pilothouse.data.rollups.plan import hour_start, next_hour
 from pilothouse.data.rollups.source import Extent, Source, table_extent
 from pilothouse.data.rollups.store import Cursor, rollup_folder
 from pilothouse.data.signature import Signature
@@ -30,8 +32,9 @@ _Answer = TypeVar("_Answer")
 class Memory(Generic[_Answer]):
     """Answers by question, the latest few hundred. A question names the versions it is about, so none goes stale."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _ANSWERS_REMEMBERED) -> None:
         self._held: OrderedDict[Hashable, _Answer] = OrderedDict()
+        self._most = most
         self._lock = Lock()
 
     def recall(self, question: Hashable, count: Callable[[], _Answer]) -> _Answer:
@@ -43,7 +46,7 @@ class Memory(Generic[_Answer]):
         found = count()
         with self._lock:
             self._held[question] = found
-            while len(self._held) > _ANSWERS_REMEMBERED:
+            while len(self._held) > self._most:
                 self._held.popitem(last=False)
         return found
 
@@ -57,6 +60,11 @@ class Opened:
     cursor: Cursor
     extent: Extent
     memory: Memory[pl.DataFrame] = field(default_factory=Memory)
+
+    def data_end(self, zone: ZoneInfo) -> datetime | None:
+        """End of the business hour that holds the newest sealed row; None without rows."""
+        newest_row = self.extent.newest
+        return None if newest_row is None else next_hour(hour_start(newest_row, zone), zone)
 
     def watermark(self, unsealed_rows: int) -> Watermark:
         """How far these tables reach. unsealed_rows : counted before they were opened, see `History`."""
@@ -79,11 +87,11 @@ def open_tables(workspace: Workspace, model: str, signature: Signature, policy: 
     """The tables at their newest versions; those of the last call as long as nobody has committed since."""
     key = (workspace.root, model, signature, policy)
     folders = (workspace.rollups(model), workspace.labels(model), workspace.predictions(model))
-    newest = tuple(_newest_commit(folder) for folder in folders)
+    commits = tuple(newest_commit(folder) for folder in folders)
     with _lock:
         found = _opened.get(key)
-        if found is None or found[0] != newest or None in newest:
-            found = (newest, _open(workspace, model, signature, policy))
+        if found is None or found[0] != commits or None in commits:
+            found = (commits, _open(workspace, model, signature, policy))
         _opened[key] = found
         _opened.move_to_end(key)
         while len(_opened) > _MODELS_REMEMBERED:
@@ -93,23 +101,8 @@ def open_tables(workspace: Workspace, model: str, signature: Signature, policy: 
 
 def _open(workspace: Workspace, model: str, signature: Signature, policy: LabelPolicy) -> Opened:
     # Roll-ups are opened before the log's tables, so that they have never taken in more than those show.
-    rollups = rollup_folder(workspace, model)
-    rollups.table()
-    source = Source.open(workspace, model, signature, policy)
+    rollups = newest(rollup_folder(workspace, model))
+    # Labels before predictions, so that the prediction of every label seen is in sight.
+    labels = newest(label_folder(workspace, model, signature))
+    source = Source(newest(prediction_folder(workspace, model, signature)), labels, signature, policy)
     return Opened(rollups=rollups, source=source, cursor=Cursor.of(rollups), extent=table_extent(source.predictions))
-
-
-_NO_TABLE = ("", 0)
-
-
-def _newest_commit(table: Path) -> tuple[str, int] | None:
-    """Name and inode of a Delta table's newest log entry; the inode, for a table that was made anew.
-
-    A table that nothing has been written to yet has one answer too; None where a log stands without entries.
-    """
-    log = table / "_delta_log"
-    if not log.is_dir():
-        return _NO_TABLE
-    with os.scandir(log) as entries:
-        commits = [(entry.name, entry.inode()) for entry in entries if entry.name.endswith(".json")]
-    return max(commits, default=None)

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from pilothouse.data.history.results import TrafficPoint
+from pilothouse.data.history.results import TrafficPoint, TrendPoint
 from pilothouse.data.log.schema import Status
 from pilothouse.data.measures.drift import Counts, Floats
 from pilothouse.data.measures.latency import percentile_ms
 from pilothouse.data.rollups.bins import LATENCY_SLOTS, LATENCY_STEPS_PER_DECADE
+from pilothouse.data.rollups.outcomes import realized
 from pilothouse.data.rollups.profile import FeatureProfile
-from pilothouse.data.rollups.schema import Part
+from pilothouse.data.rollups.schema import TRUE_SCORE, Part
+from pilothouse.data.signature import Signature
 from pilothouse.data.windows import Window
 
 
@@ -49,8 +51,24 @@ def answered_rows(counts: pl.DataFrame) -> int:
 
 def labelled_rows(counts: pl.DataFrame) -> int:
     """Rows that have a label."""
-    labelled = counts.filter(pl.col("part") == Part.OUTCOME, pl.col("feature") == "score")
+    labelled = counts.filter(pl.col("part") == Part.OUTCOME, pl.col("feature") == TRUE_SCORE)
     return int(labelled["n"].sum())
+
+
+def trend_point(
+    counts: pl.DataFrame, window: Window, version: int | None, signature: Signature, mature: bool
+) -> TrendPoint:
+    """Performance in one window; version : None for all."""
+    rows, labelled = answered_rows(counts), labelled_rows(counts)
+    return TrendPoint(
+        window=window,
+        version=version,
+        rows=rows,
+        labelled=labelled,
+        coverage=labelled / rows if rows else None,
+        mature=mature,
+        metrics=realized(counts, signature),
+    )
 
 
 def traffic_point(counts: pl.DataFrame, window: Window, version: int) -> TrafficPoint:

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from pilothouse.data.delta import newest
 from pilothouse.data.errors import MissingColumn
 from pilothouse.data.log.decode import LabelDecoder, PredictionDecoder
 from pilothouse.data.log.entries import KeyPart
@@ -213,8 +214,8 @@ class PredictionLog:
 
     def unsealed_rows(self) -> int:
         """Predictions that stand in a spool and not yet in the table; retries among them are counted too."""
-        folder = prediction_folder(self._workspace, self.model, self.signature)
         with pending(self._workspace.spool) as spools:
+            folder = newest(prediction_folder(self._workspace, self.model, self.signature))
             return sum(s.count(self.model, EntryKind.PREDICTIONS, after=folder.mark(s.id)) for s in spools)
 
     def rows_set_aside(self) -> int:

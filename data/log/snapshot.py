@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pilothouse.data.delta import DeltaFolder
+from pilothouse.data.delta import DeltaFolder, newest
 from pilothouse.data.log.decode import Decoder, decode
 from pilothouse.data.log.pending import pending
 from pilothouse.data.log.repeats import Repeats
@@ -48,7 +48,7 @@ def take_snapshot(
     """
     with pending(spools) as files:
         waiting = [(spool.id, spool.read(model, kind, after=None)) for spool in files]
-    folder.refresh()
+    folder = newest(folder)
     batches = []
     for spool_id, entries in waiting:
         mark = folder.mark(spool_id) or 0

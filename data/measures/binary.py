@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures import bootstrap, cells, ranked
-from pilothouse.data.measures.bands import Z, wilson
+from pilothouse.data.measures.bands import Band, Z, wilson
 from pilothouse.data.measures.outcomes import Floats, Ints, Outcomes
 from pilothouse.data.measures.performance import measure_performance
 from pilothouse.data.measures.ranked import Ranked
@@ -29,16 +30,16 @@ def measure_binary(
     ordered = replace(outcomes, positives=rows.positives, negatives=rows.negatives)
     found = measure_performance(ordered)
     auc, silent = found["roc_auc"], found["roc_auc"].reason
-    counted = rows.cells(threshold)
+    counted, drawn = rows.cells(threshold), _Drawn(rows=rows.coarse, times=times)
     return {
         "roc_auc": auc,
-        "pr_auc": _precision(rows, silent, times),
+        "pr_auc": _precision(rows, silent, drawn),
         "log_loss": found["log_loss"],
         "brier": found["brier"],
-        "ece": _calibration(rows, found["log_loss"].reason, times),
+        "ece": _calibration(rows, found["log_loss"].reason, drawn),
         **_of_cells(counted, rows),
         "gini": _gini(auc),
-        "ks": _ks(rows, silent, times),
+        "ks": _ks(rows, silent, drawn),
         "positive_rate": found["positive_rate"],
         "mean_score": found["mean_score"],
     }
@@ -61,14 +62,29 @@ def _gini(auc: Metric) -> Metric:
 _Measure = Callable[[Ints], Floats]
 
 
-def _precision(rows: Ranked, silent: str, times: int) -> Metric:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Drawn:
+    """Samples of the rows, drawn when a band first needs them, and once for all of them: that is most of the work."""
+
+    rows: Ranked
+    times: int
+
+    @cached_property
+    def samples(self) -> Ints:
+        return bootstrap.resampled(self.rows.counts, self.times)
+
+    def band(self, measure: _Measure) -> Band | None:
+        return bootstrap.percentile_band(measure(self.samples)) if self.times else None
+
+
+def _precision(rows: Ranked, silent: str, drawn: _Drawn) -> Metric:
     if not rows.both:
         return Metric(value=None, reason=silent)
     value = float(ranked.average_precision(rows.counts))
-    return _around(value, bootstrap.bootstrap_band(rows.coarse.counts, ranked.average_precision, times))
+    return _around(value, drawn.band(ranked.average_precision))
 
 
-def _ks(rows: Ranked, silent: str, times: int) -> Metric:
+def _ks(rows: Ranked, silent: str, drawn: _Drawn) -> Metric:
     """KS of the model. The largest of many gaps is partly so by chance.
 
     So the lower end allows for that twice: for chance itself, and for what a gap that is the largest in a sample exceeds
@@ -76,15 +92,15 @@ def _ks(rows: Ranked, silent: str, times: int) -> Metric:
     """
     if not rows.both:
         return Metric(value=None, reason=silent)
-    value, counts = float(ranked.ks_of_model(rows.counts)), rows.coarse.counts
-    if not times:
+    value = float(ranked.ks_of_model(rows.counts))
+    if not drawn.times:
         return Metric(value=value)
-    sampled = ranked.gaps_at_each(bootstrap.resampled(counts, times))
+    sampled = ranked.gaps_at_each(drawn.samples)
     sampled = sampled[np.isfinite(sampled).all(axis=-1)]
     if len(sampled) < 2:
         return Metric(value=value)
     largest = sampled.max(axis=-1)
-    excess = float((largest - ranked.gaps_at_each(counts)[sampled.argmax(axis=-1)]).mean())
+    excess = float((largest - ranked.gaps_at_each(drawn.rows.counts)[sampled.argmax(axis=-1)]).mean())
     half = Z * float(largest.std(ddof=1))
     return _around(value, (max(0.0, value - max(0.0, excess) - half), min(1.0, value + half)))
 
@@ -96,13 +112,13 @@ def _around(value: float, band: tuple[float, float] | None) -> Metric:
     )
 
 
-def _calibration(rows: Ranked, silent: str, times: int) -> Metric:
+def _calibration(rows: Ranked, silent: str, drawn: _Drawn) -> Metric:
     """The calibration error. Where scores that are true would often be found as far off, the band reaches to 0."""
     if rows.rows == 0:
         return Metric(value=None, reason=silent)
-    value, coarse = float(_error_of(rows)(rows.counts)), rows.coarse
-    low, high = bootstrap.lifted_band(value, coarse.counts, _error_of(coarse), times) or (None, None)
-    return Metric(value=value, low=0.0 if low and value <= _by_chance(coarse, times) else low, high=high)
+    value = float(_error_of(rows)(rows.counts))
+    low, high = bootstrap.lifted(value, drawn.band(_error_of(drawn.rows))) or (None, None)
+    return Metric(value=value, low=0.0 if low and value <= _by_chance(drawn.rows, drawn.times) else low, high=high)
 
 
 def _by_chance(rows: Ranked, times: int) -> float:

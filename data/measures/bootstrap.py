@@ -56,13 +56,13 @@ def bootstrap_band(counts: Ints, statistic: Statistic, times: int = TIMES) -> Ba
     return percentile_band(statistic(resampled(counts, times))) if times else None
 
 
-def lifted_band(value: float, counts: Ints, statistic: Statistic, times: int = TIMES) -> Band | None:
-    """The band of a distance of 0 to 1, such as KS or a calibration error, which chance only ever makes larger.
+def lifted(value: float, found: Band | None) -> Band | None:
+    """The band of a distance of 0 to 1, such as a calibration error, which chance only ever makes larger.
 
-    A sample of the sample lies about as far above `value` as that lies above the truth. So the lower end is mirrored in
-    it (the basic bootstrap: Davison and Hinkley 1997, 5.2.1), and the upper one is the further of both: it errs wide.
+    found : what the samples have, as `bootstrap_band` gives it. A sample of the sample lies about as far above `value`
+    as that lies above the truth. So the lower end is mirrored in it (the basic bootstrap: Davison and Hinkley 1997,
+    5.2.1), and the upper one is the further of both: it errs wide.
     """
-    found = bootstrap_band(counts, statistic, times)
     if found is None:
         return None
     low, high = 2 * value - found[1], max(found[1], 2 * value - found[0])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import share_metric
-from pilothouse.data.measures.bootstrap import bootstrap_band
+from pilothouse.data.measures.bootstrap import percentile_band, resampled
 from pilothouse.data.measures.outcomes import Floats, Ints
 
 _SAMPLES = 2000
@@ -40,7 +40,8 @@ def mixtures(cells: Ints) -> dict[str, Metric]:
 
     Source of mcc: Matthews (1975). A value that divides by nothing is None, where scikit-learn says 0.
     """
-    return {name: _mixed(cells, measure, reason) for name, (measure, reason) in _MIXED.items()}
+    drawn = resampled(cells, _SAMPLES)
+    return {name: _mixed(cells, drawn, measure, reason) for name, (measure, reason) in _MIXED.items()}
 
 
 def f1(cells: Ints) -> Floats:
@@ -108,11 +109,11 @@ def over(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Floats:
     return shares
 
 
-def _mixed(cells: Ints, measure: Callable[[Ints], Floats], reason: str) -> Metric:
+def _mixed(cells: Ints, drawn: Ints, measure: Callable[[Ints], Floats], reason: str) -> Metric:
     value = float(measure(cells))
     if not np.isfinite(value):
         return Metric(value=None, reason=reason)
-    low, high = bootstrap_band(cells, measure, _SAMPLES) or (None, None)
+    low, high = percentile_band(measure(drawn)) or (None, None)
     return Metric(value=value, low=low, high=high)
 
 

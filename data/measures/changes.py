@@ -71,10 +71,15 @@ class Found:
     def sentence(self) -> str:
         if not self.tested:
             return ""
+        many = (
+            " With many rows almost every feature does: that a change is no accident does not say that it matters."
+            if 2 * self.differ > self.tested
+            else ""
+        )
+        verb = "differs" if self.differ == 1 else "differ"
         return (
-            f"{self.differ} of {self.tested} features differ from the reference by more than chance (chi-squared, 5% "
-            "false discoveries). With many rows almost every feature does: that a change is no accident does not say "
-            "that it matters."
+            f"{self.differ} of {self.tested} features {verb} from the reference by more than chance (chi-squared, 5% "
+            f"false discoveries).{many}"
         )
 
 

@@ -126,11 +126,12 @@ def _interval(name: str, edges: Sequence[float] | Floats, first: int, last: int)
 
 def _edges(values: Floats) -> Floats:
     """Where the tenths meet; a value that fills more than a tenth has a bin to itself."""
-    finite = values[np.isfinite(values)]
-    distinct = np.unique(finite)
+    rising = np.sort(values[np.isfinite(values)])
+    distinct = np.concatenate([rising[:1], rising[1:][rising[1:] != rising[:-1]]])
     if len(distinct) <= TENTHS:
         return distinct[1:]
-    steps, times = np.unique(np.quantile(finite, np.arange(1, TENTHS) / TENTHS, method="lower"), return_counts=True)
+    tenths = rising[((len(rising) - 1) * (np.arange(1, TENTHS) / TENTHS)).astype(int)]
+    steps, times = np.unique(tenths, return_counts=True)
     after = np.searchsorted(distinct, steps[times > 1], side="right")
     edges = np.unique(np.concatenate([steps, distinct[after[after < len(distinct)]]]))
     inner: Floats = edges[edges > distinct[0]]

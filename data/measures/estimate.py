@@ -11,7 +11,9 @@ import numpy as np
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import Z
 from pilothouse.data.measures.calibrate import Calibration, Flags
+from pilothouse.data.measures.distances import expected_distances
 from pilothouse.data.measures.outcomes import Floats, Ints, log_losses
+from pilothouse.data.measures.ranked import calibration_groups
 from pilothouse.data.windows import Window
 
 ESTIMATED = "estimated"
@@ -24,12 +26,13 @@ class Expected:
     """A metric as it is to be expected.
 
     noise : standard deviation that the chance of single labels gives it. doubt : that which the reference's size gives it.
-    high : the most that the metric can be, None for no end; the least is 0.
+    low, high : the least and the most that the metric can be; high is None for no end.
     """
 
     value: float
     noise: float
     doubt: float
+    low: float = 0.0
     high: float | None = 1.0
 
     @property
@@ -37,7 +40,7 @@ class Expected:
         """With its 95 % band: where the realized value of these rows is to be looked for."""
         half = Z * math.hypot(self.noise, self.doubt)
         high = self.value + half if self.high is None else min(self.high, self.value + half)
-        return Metric(value=self.value, low=max(0.0, self.value - half), high=high, kind=ESTIMATED)
+        return Metric(value=self.value, low=max(self.low, self.value - half), high=high, kind=ESTIMATED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +109,18 @@ class Told:
         nothing = np.zeros(len(scores), np.int64)
         return cls(scores=scores, said=said, chances=labels.astype(np.float64), blocks=nothing, doubt=np.zeros(1))
 
-    def expected(self, value: float, slopes: Floats, *, high: float | None = 1.0) -> Expected:
-        """A metric of `value`, by the delta method. slopes : float64, shape (rows,): its change with each row's chance."""
-        noise = (self.chances * (1 - self.chances) * slopes**2).sum()
+    def expected(
+        self, value: float, slopes: Floats, *, low: float = 0.0, high: float | None = 1.0, noise: float | None = None
+    ) -> Expected:
+        """A metric of `value`, by the delta method. slopes : float64, shape (rows,): its change with each row's chance.
+
+        noise : where the slopes do not tell it.
+        """
+        if noise is None:
+            noise = math.sqrt((self.chances * (1 - self.chances) * slopes**2).sum())
         by_block = np.bincount(self.blocks, weights=slopes, minlength=len(self.doubt))
-        doubt = (by_block**2 * self.doubt).sum()
-        return Expected(value=float(value), noise=math.sqrt(noise), doubt=math.sqrt(doubt), high=high)
+        doubt = math.sqrt((by_block**2 * self.doubt).sum())
+        return Expected(value=float(value), noise=noise, doubt=doubt, low=low, high=high)
 
 
 def estimate_binary(told: Told) -> dict[str, Expected | str]:
@@ -125,8 +134,8 @@ def estimate_binary(told: Told) -> dict[str, Expected | str]:
     n, positives = len(told.scores), float(told.chances.sum())
     if n == 0:
         return dict.fromkeys(METRICS, "no row has a score")
-    of_both = {"roc_auc": _roc_auc(told), "pr_auc": _pr_auc(told)} if 0 < positives < n else _one_class()
-    return of_both | _proper(told) | _confusion(told)
+    of_both = _ordered(told) if 0 < positives < n else dict.fromkeys(("roc_auc", "gini", "pr_auc"), _ONE_CLASS)
+    return of_both | _proper(told) | {"ece": _calibration_error(told)} | _confusion(told)
 
 
 def metrics_of(found: dict[str, Expected | str]) -> dict[str, Metric]:
@@ -137,11 +146,18 @@ def metrics_of(found: dict[str, Expected | str]) -> dict[str, Metric]:
     }
 
 
-METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "positive_rate", "accuracy", "precision", "recall", "f1")
+METRICS = (
+    "roc_auc", "gini", "pr_auc", "log_loss", "brier", "positive_rate", "ece", "accuracy", "balanced_accuracy", "precision",
+    "recall", "specificity", "f1", "mcc",
+)  # fmt: skip
+_ONE_CLASS = "only one class is to be expected; this measure compares two"
+_NO_SIDE = "needs both classes to be expected, and rows on both sides of the threshold"
 
 
-def _one_class() -> dict[str, Expected | str]:
-    return dict.fromkeys(("roc_auc", "pr_auc"), "only one class is to be expected; this measure compares two")
+def _ordered(told: Told) -> dict[str, Expected | str]:
+    auc = _roc_auc(told)
+    gini = Expected(value=2 * auc.value - 1, noise=2 * auc.noise, doubt=2 * auc.doubt, low=-1.0)
+    return {"roc_auc": auc, "gini": gini, "pr_auc": _pr_auc(told)}
 
 
 def _roc_auc(told: Told) -> Expected:
@@ -184,23 +200,62 @@ def _proper(told: Told) -> dict[str, Expected | str]:
     }
 
 
+def _calibration_error(told: Told) -> Expected:
+    """Mean distance of what was said from what comes true, over the bins of equal rows of the realized one."""
+    # A score outside of 0 to 1 is no probability: it says what the nearest one does.
+    scores = np.clip(told.scores, 0.0, 1.0)
+    _, group, rows = np.unique(scores, return_inverse=True, return_counts=True)
+    found = expected_distances(scores, told.chances, calibration_groups(rows)[group])
+    return told.expected(found.value, -found.slopes, noise=found.noise)
+
+
+_Share = tuple[float, Floats]
+"""A share of rows, and its change with each row's chance: float64, shape (rows,)."""
+
+
 def _confusion(told: Told) -> dict[str, Expected | str]:
     said, n = told.said.astype(np.float64), len(told.said)
-    hits, predicted, positives = (said * told.chances).sum(), said.sum(), told.chances.sum()
-    right = hits + ((1 - said) * (1 - told.chances)).sum()
-    either = predicted + positives
-    found: dict[str, Expected | str] = {"accuracy": told.expected(right / n, (2 * said - 1) / n)}
-    found["precision"] = (
-        told.expected(hits / predicted, said / predicted) if predicted else "no row was predicted as the positive class"
-    )
-    found["recall"] = (
-        told.expected(hits / positives, said / positives - hits / positives**2)
-        if positives
-        else "no row is expected to be of the positive class"
-    )
-    found["f1"] = (
-        told.expected(2 * hits / either, 2 * said / either - 2 * hits / either**2)
-        if either
-        else "the positive class is neither predicted nor to be expected"
-    )
-    return found
+    flagged, positives, negatives = float(said.sum()), float(told.chances.sum()), float((1 - told.chances).sum())
+    hits, passed = float((said * told.chances).sum()), float(((1 - said) * (1 - told.chances)).sum())
+    recall = _share((hits, said), (positives, 1.0), "no row is expected to be of the positive class")
+    specificity = _share((passed, said - 1), (negatives, -1.0), "no row is expected to be of the negative class")
+    found: dict[str, _Share | str] = {
+        "accuracy": _share((hits + passed, 2 * said - 1), (n, 0.0), ""),
+        "balanced_accuracy": _middle(recall, specificity),
+        "precision": _share((hits, said), (flagged, 0.0), "no row was predicted as the positive class"),
+        "recall": recall,
+        "specificity": specificity,
+        "f1": _share(
+            (2 * hits, 2 * said),
+            (flagged + positives, 1.0),
+            "the positive class is neither predicted nor to be expected",
+        ),
+    }
+    shares = {name: each if isinstance(each, str) else told.expected(*each) for name, each in found.items()}
+    return shares | {"mcc": _mcc(told)}
+
+
+def _share(part: _Share, whole: tuple[float, float], reason: str) -> _Share | str:
+    """`part` of `whole`, each with its change with a row's chance; `reason` where that is a share of nothing."""
+    if not whole[0]:
+        return reason
+    value = part[0] / whole[0]
+    return value, (part[1] - value * whole[1]) / whole[0]
+
+
+def _middle(one: _Share | str, other: _Share | str) -> _Share | str:
+    if isinstance(one, str) or isinstance(other, str):
+        return _ONE_CLASS
+    return (one[0] + other[0]) / 2, (one[1] + other[1]) / 2
+
+
+def _mcc(told: Told) -> Expected | str:
+    """Correlation of what was said with what comes true (Matthews 1975)."""
+    said, n = told.said.astype(np.float64), len(told.said)
+    flagged, positives, hits = float(said.sum()), float(told.chances.sum()), float((said * told.chances).sum())
+    sides = positives * (n - positives)
+    root = math.sqrt(max(0.0, flagged * (n - flagged) * sides))
+    if not root:
+        return _NO_SIDE
+    value = (hits * n - flagged * positives) / root
+    return told.expected(value, (said * n - flagged) / root - value * (n - 2 * positives) / (2 * sides), low=-1.0)

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from pilothouse.data.measures.calibrate_classes import ClassCalibration, spread
+from pilothouse.data.measures.chances import CONFIDENCE_BINS, tops
+from pilothouse.data.measures.distances import expected_distances
 from pilothouse.data.measures.estimate import Expected
 from pilothouse.data.measures.outcomes import Floats, Ints, log_losses
+from pilothouse.data.measures.together import RANGES, UNIT
 
 METRICS = (
     "accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "weighted_precision",
-    "weighted_recall", "weighted_f1", "macro_roc_auc", "weighted_roc_auc", "log_loss", "brier",
+    "weighted_recall", "weighted_f1", "kappa", "mcc", "macro_roc_auc", "weighted_roc_auc", "log_loss", "brier", "ece",
 )  # fmt: skip
+"""What is estimated however many classes there are. See `metric_names`."""
 _SEEN = 0.5
 """Rows of a class that must be to be expected before it counts as one that comes."""
 _ONE_CLASS = "only one class is to be expected; this measure compares several"
@@ -93,14 +97,29 @@ class ToldClasses:
         whole = np.isfinite(scores).all(axis=1)
         return cls(scores=scores[whole], said=said[whole], chances=_marked(labels[whole], scores.shape[1]))
 
-    def expected(self, value: float, slopes: Floats, *, high: float | None = 1.0) -> Expected:
-        """A metric of `value`, by the delta method. slopes : float64, shape of `chances`: its change with each of them."""
+    def expected(
+        self, value: float, slopes: Floats, *, low: float = 0.0, high: float | None = 1.0, noise: float | None = None
+    ) -> Expected:
+        """A metric of `value`, by the delta method. slopes : float64, shape of `chances`: its change with each of them.
+
+        noise : where the slopes do not tell it.
+        """
         doubt, start = 0.0, 0
         for part in self.parts:
             end = start + len(part.totals)
             doubt, start = doubt + part.variance(slopes[start:end]), end
-        noise = math.sqrt(spread(self.chances, slopes)) if self.parts else 0.0
-        return Expected(value=float(value), noise=noise, doubt=math.sqrt(doubt), high=high)
+        if noise is None:
+            noise = math.sqrt(spread(self.chances, slopes)) if self.parts else 0.0
+        return Expected(value=float(value), noise=noise, doubt=math.sqrt(doubt), low=low, high=high)
+
+
+def metric_names(classes: int) -> tuple[str, ...]:
+    """What is estimated of a model of so many classes.
+
+    >>> metric_names(4)[len(METRICS) :]
+    ('top_2', 'top_3')
+    """
+    return (*METRICS, *(f"top_{k}" for k in tops(classes)))
 
 
 def estimate_classes(told: ToldClasses) -> dict[str, Expected | str]:
@@ -112,8 +131,8 @@ def estimate_classes(told: ToldClasses) -> dict[str, Expected | str]:
     which of its classes each row may turn out to be, and over what the chances may be, given the reference.
     """
     if not len(told.said):
-        return dict.fromkeys(METRICS, "no row has a probability for each class")
-    return _confusion(told) | _against_rest(told) | _proper(told)
+        return dict.fromkeys(metric_names(told.scores.shape[1]), "no row has a probability for each class")
+    return _confusion(told) | _against_rest(told) | _proper(told) | {"ece": _calibration_error(told)} | _likeliest(told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -137,8 +156,12 @@ def _confusion(told: ToldClasses) -> dict[str, Expected | str]:
         return dict.fromkeys(_MIXED, "no row is expected to be of any class")
     found: dict[str, Expected | str] = {}
     for name, measure in _MIXED.items():
-        value, of_hits, of_came = measure(margins, len(rows))
-        found[name] = told.expected(value, marks * of_hits + of_came)
+        measured = measure(margins, len(rows))
+        if isinstance(measured, str):
+            found[name] = measured
+            continue
+        value, of_hits, of_came = measured
+        found[name] = told.expected(value, marks * of_hits + of_came, low=RANGES.get(name, UNIT)[0])
     return found
 
 
@@ -182,7 +205,43 @@ def _weighted(each: _Each) -> Callable[[_Margins, int], _Found]:
     return mean
 
 
-_MIXED: dict[str, Callable[[_Margins, int], _Found]] = {
+def _kappa(m: _Margins, rows: int) -> _Found | str:
+    """Agreement beyond what chance alone would give (Cohen 1960)."""
+    by_chance, of_came = _by_chance(m, rows)
+    beyond = rows - by_chance
+    if beyond < _SEEN:
+        return _ONE_CLASS
+    value = float((m.hits.sum() - by_chance) / beyond)
+    return value, np.full(len(m.hits), 1 / beyond), of_came * (value - 1) / beyond
+
+
+def _mcc(m: _Margins, rows: int) -> _Found | str:
+    """Correlation of what is said with what comes true (Gorodkin 2004)."""
+    by_chance, of_came = _by_chance(m, rows)
+    said, came = _with_others(m.said, rows), _with_others(m.came, rows)
+    sides = [float(rows - (each**2).sum() / rows) for each in (said, came)]
+    if sides[0] < _SEEN:
+        return "one class alone was said; this measure compares several"
+    if sides[1] < _SEEN:
+        return _ONE_CLASS
+    spread = math.sqrt(sides[0] * sides[1])
+    value = float((m.hits.sum() - by_chance) / spread)
+    narrowed = (m.came - came[-1]) / (rows * sides[1])
+    return value, np.full(len(m.hits), 1 / spread), value * narrowed - of_came / spread
+
+
+def _by_chance(m: _Margins, rows: int) -> tuple[float, Floats]:
+    """Rows that would be right if what is said told nothing of what comes; and its change with a row more of a class."""
+    said, came = _with_others(m.said, rows), _with_others(m.came, rows)
+    return float((said * came).sum() / rows), (m.said - said[-1]) / rows
+
+
+def _with_others(counts: Floats, rows: int) -> Floats:
+    """Rows by class, and at the end those of none: as in realized performance, these are a class of their own."""
+    return np.append(counts, rows - counts.sum())
+
+
+_MIXED: dict[str, Callable[[_Margins, int], _Found | str]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced,
     "macro_precision": _macro(_precision),
@@ -191,6 +250,8 @@ _MIXED: dict[str, Callable[[_Margins, int], _Found]] = {
     "weighted_precision": _weighted(_precision),
     "weighted_recall": _weighted(_recall),
     "weighted_f1": _weighted(_f1),
+    "kappa": _kappa,
+    "mcc": _mcc,
 }
 
 
@@ -235,6 +296,32 @@ def _proper(told: ToldClasses) -> dict[str, Expected | str]:
         "log_loss": told.expected(missed + (told.chances * costs).sum() / n, costs / n, high=None),
         "brier": told.expected((squares - 2 * (told.chances * scores).sum(axis=1)).mean(), -2 * scores / n, high=2.0),
     }
+
+
+def _calibration_error(told: ToldClasses) -> Expected | str:
+    """Mean distance of how sure the model is of what it says from how often that comes true, over the realized one's bins."""
+    rows = np.flatnonzero(told.said < told.scores.shape[1])
+    if not len(rows):
+        return "no row has a prediction"
+    cells = rows, told.said[rows]
+    # A score outside of 0 to 1 is no probability: it says what the nearest one does.
+    sure, right = np.clip(told.scores[cells], 0.0, 1.0), told.chances[cells]
+    bins = np.minimum((sure * CONFIDENCE_BINS).astype(np.int64), CONFIDENCE_BINS - 1)
+    found = expected_distances(sure, right, bins)
+    slopes = np.zeros(told.scores.shape)
+    slopes[cells] = -found.slopes
+    return told.expected(found.value, slopes, noise=found.noise)
+
+
+def _likeliest(told: ToldClasses) -> dict[str, Expected | str]:
+    """The chance that the class that comes is among the likeliest; of equals the one that the target names first."""
+    order = (-told.scores).argsort(axis=1, kind="stable")
+    found: dict[str, Expected | str] = {}
+    for k in tops(told.scores.shape[1]):
+        marks = np.zeros(told.scores.shape)
+        np.put_along_axis(marks, order[:, :k], 1.0, axis=1)
+        found[f"top_{k}"] = told.expected((marks * told.chances).sum() / len(order), marks / len(order))
+    return found
 
 
 def _mean(found: tuple[Floats, Floats, Floats], seen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> _Found:

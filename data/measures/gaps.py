@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import Z, mean_metric
 from pilothouse.data.measures.outcomes import Bools, Floats, Ints, Sums
+from pilothouse.data.measures.pulls import ENDLESS, Pulls, of_means
+from pilothouse.data.measures.row_buckets import Buckets
 from pilothouse.data.measures.two_samples import false_discovery
 
 
@@ -36,59 +39,90 @@ def welch(inside: Floats, outside: Floats) -> Floats:
     return np.where(np.isfinite(found) & (inside[0] > 1) & (outside[0] > 1), found, -np.inf)
 
 
-def difference(inside: Bools, loss: Floats, days: Ints | None = None) -> Metric:
-    """Mean loss of the rows `inside` less that of the others, with its 95 % band.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gap:
+    """Some rows beside all others. inside, outside : float64, shape (3, buckets): rows, sum, sum of squares by bucket.
 
-    loss : finite, shape (rows,). days : rows of one day count as one draw. Source: Welch (1947); by days the sandwich of
-    Liang and Zeger (1986), with Student's law of days - 1 degrees of freedom.
+    by : what the buckets are, such as "days"; None where each row is a draw of its own.
     """
-    small = min(int(inside.sum()), int((~inside).sum()))
-    if small < 2:
-        return Metric(value=None, reason=f"{small} rows on one side; 2 would do")
-    value, error, freedom = _gap(inside, loss, days)
-    half = _quantile(freedom) * error
-    return Metric(value=value, low=value - half, high=value + half)
+
+    inside: Floats
+    outside: Floats
+    by: str | None = None
+
+    @classmethod
+    def of(cls, inside: Bools, values: Floats, together: Buckets | None = None) -> Gap:
+        """Of the rows `inside`. values : finite, shape (rows,). together : rows that count as one draw."""
+        buckets = Buckets(by="", places=np.zeros(len(values), np.int64)) if together is None else together
+        # About 0, so that sums of squares keep their digits.
+        beyond = values - values.mean() if len(values) else values
+        here, everywhere = (
+            sums_by(buckets.places[rows], buckets.number, beyond[rows]) for rows in (inside, slice(None))
+        )
+        return cls(inside=here, outside=everywhere - here, by=None if together is None else together.by)
+
+    @property
+    def rows(self) -> int:
+        """Of the smaller side."""
+        return int(min(self.inside[0].sum(), self.outside[0].sum()))
+
+    def metric(self) -> Metric:
+        """The difference of the means with its 95 % band. Source: Welch (1947); see `Pulls` for buckets."""
+        if self.rows < 2:
+            return Metric(value=None, reason=f"{self.rows} rows on one side; 2 would do")
+        value, error = self._by_rows()
+        plain = Metric(value=value, low=value - Z * error, high=value + Z * error)
+        return plain if self.by is None else self._pulls().widen(plain, self.by, ENDLESS)
+
+    def chance(self) -> float:
+        """One-sided p-value that the rows inside have no higher mean than the others; 1 where it cannot be said.
+
+        Of buckets by Student's law with one degree of freedom less than the smaller side has of equal size.
+        """
+        if self.rows < 2:
+            return 1.0
+        value, error = self._by_rows()
+        by_rows = math.erfc(value / error / math.sqrt(2)) / 2 if error > 0 else 1.0
+        if self.by is None:
+            return by_rows
+        spread = self._pulls().spread()
+        if spread is None or spread.error <= 0:
+            return 1.0
+        from scipy.special import stdtr
+
+        return max(by_rows, float(stdtr(spread.buckets - 1, -value / spread.error)))
+
+    def _by_rows(self) -> tuple[float, float]:
+        """The difference, and its standard error where each row is a draw."""
+        here, there = self.inside.sum(axis=1), self.outside.sum(axis=1)
+        return float(here[1] / here[0] - there[1] / there[0]), math.sqrt(_of_mean(here) + _of_mean(there))
+
+    def _pulls(self) -> Pulls:
+        return of_means(self.inside).less(of_means(self.outside))
 
 
-def chance_of(inside: Bools, loss: Floats, days: Ints | None = None) -> float:
-    """One-sided p-value that the rows `inside` have no higher mean loss than the others; 1 where it cannot be said."""
-    if min(int(inside.sum()), int((~inside).sum())) < 2:
-        return 1.0
-    value, error, freedom = _gap(inside, loss, days)
-    if error <= 0:
-        return 1.0
-    if math.isinf(freedom):
-        return math.erfc(value / error / math.sqrt(2)) / 2
-    from scipy.special import stdtr
-
-    return float(stdtr(freedom, -value / error))
+def difference(inside: Bools, values: Floats, together: Buckets | None = None) -> Metric:
+    """The mean of the rows `inside` less that of the others, with its 95 % band; see `Gap`."""
+    return Gap.of(inside, values, together).metric()
 
 
-def _gap(inside: Bools, loss: Floats, days: Ints | None) -> tuple[float, float, float]:
-    """A difference of means, its standard error, and the degrees of freedom of that."""
-    here, there = loss[inside], loss[~inside]
-    value = float(here.mean() - there.mean())
-    error = math.sqrt(here.var(ddof=1) / len(here) + there.var(ddof=1) / len(there))
-    if days is None:
-        return value, error, math.inf
-    pull = np.where(inside, (loss - here.mean()) / len(here), -(loss - there.mean()) / len(there))
-    _, places = np.unique(days, return_inverse=True)
-    by_day = np.bincount(places, pull)
-    freedom = max(1, len(by_day) - 1)
-    return value, math.sqrt(float((by_day**2).sum()) * len(by_day) / freedom), freedom
+def chance_of(inside: Bools, values: Floats, together: Buckets | None = None) -> float:
+    """One-sided p-value that the rows `inside` have no higher mean than the others; see `Gap`."""
+    return Gap.of(inside, values, together).chance()
 
 
-def _quantile(freedom: float) -> float:
-    if math.isinf(freedom):
-        return Z
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.975))
+def sums_by(places: Ints, buckets: int, values: Floats) -> Floats:
+    """Rows, sum and sum of squares by bucket: float64, shape (3, buckets). places : the bucket of each row."""
+    counts = np.bincount(places, minlength=buckets).astype(np.float64)
+    return np.stack([counts, np.bincount(places, values, buckets), np.bincount(places, values * values, buckets)])
 
 
-def mean(values: Floats) -> Metric:
-    """Mean of finite values with its band."""
-    return mean_metric(Sums.of(values))
+def mean(values: Floats, together: Buckets | None = None) -> Metric:
+    """Mean of finite values with its band. together : rows that count as one draw."""
+    plain = mean_metric(Sums.of(values))
+    if together is None:
+        return plain
+    return of_means(sums_by(together.places, together.number, values)).widen(plain, together.by, ENDLESS)
 
 
 def _of_mean(sums: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pilothouse.data.history.results import FeatureDrift, Health, Metric, Reason, State
 from pilothouse.data.measures.objective import Kept
 from pilothouse.data.measures.power import gap_and_allowance
+from pilothouse.data.measures.together import of_rows
 from pilothouse.data.policies import WatchTerms
 from pilothouse.data.windows import Window
 
@@ -83,6 +84,7 @@ class Facts:
 
 HEALTH_RULES = HealthRules()
 _NOTHING = Metric(value=None)
+_MEET = ". The two bands meet, so it may be chance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class Yardstick:
 
     rule : begins the names of its rules. high_is_good : ROC AUC and accuracy are compared by their difference, an
     error by the share that it has grown by. scale : what margins are multiplied by: a tenth of an error is worth what
-    0.02 of ROC AUC is, as in plans. act : what to do next.
+    0.02 of ROC AUC is, as in plans. in_percent : it is written as a share. act : what to do next.
     """
 
     metric: str
@@ -100,6 +102,7 @@ class Yardstick:
     act: str
     high_is_good: bool = True
     scale: float = 1.0
+    in_percent: bool = False
 
     @property
     def beyond(self) -> str:
@@ -123,21 +126,34 @@ class Yardstick:
         worse, better = (now, then) if self.high_is_good else (then, now)
         return worse.high is not None and better.low is not None and worse.high < better.low
 
-    def said(self, metric: Metric) -> str:
-        return f"{self.title} {self.figure(metric)}"
+    def surely_worse(self, now: Metric, then: Metric) -> bool:
+        """Whether `now` is worse by more than the 95 % band of the difference of two samples. Source: Zou and Donner (2008)."""
+        lower, upper = (now, then) if self.high_is_good else (then, now)
+        if lower.value is None or lower.high is None or upper.value is None or upper.low is None:
+            return False
+        return upper.value - lower.value > math.hypot(lower.high - lower.value, upper.value - upper.low)
 
-    def figure(self, metric: Metric) -> str:
-        return "–" if metric.value is None else _figure(metric.value)
+    def said(self, metric: Metric) -> str:
+        return f"{self.title} {self.figure(metric.value)}"
+
+    def figure(self, value: float | None) -> str:
+        return "–" if value is None else f"{value:.1%}" if self.in_percent else _figure(value)
+
+    def difference(self, amount: float) -> str:
+        """A difference of two values, in the metric's own unit."""
+        return f"{100 * amount:.1f} pp" if self.in_percent else _figure(amount)
 
     def share(self, amount: float, form: str = ".3f") -> str:
-        """A difference in the metric's own terms."""
-        return f"{amount:{form}}" if self.high_is_good else f"{amount:.1%}"
+        """How much worse it is: by how much it has fallen, or by what share an error has grown."""
+        if not self.high_is_good:
+            return f"{amount:.1%}"
+        return self.difference(amount) if self.in_percent else f"{amount:{form}}"
 
 
 _RANKING = Yardstick(metric="roc_auc", title="ROC AUC", rule="auc", act="Retrain")
 YARDSTICKS = (
     _RANKING,
-    Yardstick(metric="accuracy", title="Accuracy", rule="accuracy", act="Look at its segments"),
+    Yardstick(metric="accuracy", title="Accuracy", rule="accuracy", act="Look at its segments", in_percent=True),
     Yardstick(
         metric="mae", title="Mean absolute error", rule="mae", act="Look at its segments", high_is_good=False, scale=5.0
     ),
@@ -161,12 +177,10 @@ def judge(facts: Facts, rules: HealthRules = HEALTH_RULES) -> Health:
 
 def decay(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
     """The newest span does worse than the model's own best; where the 95 % bands are apart, chance is no excuse."""
-    past = [s for s in facts.past if _judged(s, rules) and s.window.start >= facts.now - rules.look_back - rules.recent]
-    recent = facts.recent
+    recent, best = facts.recent, best_before(facts.past, facts.recent, facts.now, rules)
     yardstick = None if recent is None else _yardstick(recent.metrics)
-    if recent is None or yardstick is None or not _judged(recent, rules) or not past:
+    if recent is None or yardstick is None or best is None:
         return
-    best = max(past, key=lambda stretch: yardstick.goodness(stretch.metrics))
     now, then = recent.metrics[yardstick.metric], best.metrics.get(yardstick.metric, _NOTHING)
     drop = yardstick.worse_by(now, then)
     if drop is None:
@@ -183,9 +197,19 @@ def decay(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
     days = _days(rules.recent)
     sentence = (
         f"{yardstick.said(now)} over the last {days} days, {yardstick.share(drop)} {yardstick.beyond} its best {days} "
-        f"days ({yardstick.figure(then)}, {_span(best.window, facts.zone)}); the rule allows {yardstick.share(limit, 'g')}"
+        f"days ({yardstick.figure(then.value)}, {_span(best.window, facts.zone)}); the rule allows {yardstick.share(limit, 'g')}"
+        f"{'' if apart else _MEET}"
     )
     yield _reason(f"{yardstick.rule}_decay", state, drop, limit, sentence, yardstick.act)
+
+
+def best_before(past: Sequence[Stretch], recent: Stretch | None, now: datetime, rules: HealthRules) -> Stretch | None:
+    """The stretch that `recent` is held against; None where there is none, or `recent` itself is not judged."""
+    known = [s for s in past if _judged(s, rules) and s.window.start >= now - rules.look_back - rules.recent]
+    yardstick = None if recent is None else _yardstick(recent.metrics)
+    if yardstick is None or not _judged(recent, rules) or not known:
+        return None
+    return max(known, key=lambda stretch: yardstick.goodness(stretch.metrics))
 
 
 def worse_than_reference(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
@@ -196,27 +220,32 @@ def worse_than_reference(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
         return
     now, expected = recent.metrics[yardstick.metric], facts.reference.get(yardstick.metric, _NOTHING)
     gap, limit = yardstick.worse_by(now, expected), yardstick.scale * rules.below_reference
-    if gap is not None and gap >= limit and yardstick.apart(now, expected):
+    if gap is not None and gap >= limit and yardstick.surely_worse(now, expected):
+        apart = yardstick.apart(now, expected)
         sentence = (
             f"{yardstick.said(now)} over the last {_days(rules.recent)} days, {yardstick.share(gap)} {yardstick.beyond} "
-            f"its reference ({yardstick.figure(expected)}); the rule allows {yardstick.share(limit, 'g')}"
+            f"its reference ({yardstick.figure(expected.value)}); the rule allows {yardstick.share(limit, 'g')}"
+            f"{'' if apart else _MEET}"
         )
-        yield _reason(f"{yardstick.rule}_reference", State.CRITICAL, gap, limit, sentence, yardstick.act)
+        state = State.CRITICAL if apart else State.WATCH
+        yield _reason(f"{yardstick.rule}_reference", state, gap, limit, sentence, yardstick.act)
 
 
 def agreed_watch(facts: Facts, rules: HealthRules) -> Iterator[Reason]:
     """The newest span does worse than the reference by more standard errors than the plan allows."""
     terms = rules.agreed
     now = None if terms is None or facts.recent is None else facts.recent.metrics.get(terms.metric)
-    found = None if terms is None or now is None else gap_and_allowance(now, terms)
+    # A plan has its own notion of how alike rows of a day are, by which its false alarms were counted.
+    found = None if terms is None or now is None else gap_and_allowance(of_rows(now), terms)
     if terms is None or now is None or found is None:
         return
     gap, allowed = found
     if gap > allowed:
         yardstick = next(y for y in YARDSTICKS if y.metric == terms.metric)
         sentence = (
-            f"{yardstick.said(now)} over the last {terms.days} days, {_figure(gap)} worse than on the reference "
-            f"({_figure(terms.expected)}); the plan allows {_figure(allowed)}, {terms.margin:.1f} standard errors"
+            f"{yardstick.said(now)} over the last {terms.days} days, {yardstick.difference(gap)} worse than on the "
+            f"reference ({yardstick.figure(terms.expected)}); the plan allows {yardstick.difference(allowed)}, "
+            f"{terms.margin:.1f} standard errors"
         )
         yield _reason("plan", State.CRITICAL, gap, allowed, sentence, yardstick.act)
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import Z, standard_error
+from pilothouse.data.measures.day_parts import DayParts
 from pilothouse.data.measures.drift import LEAST_ROWS
 from pilothouse.data.measures.feature_drift import measure_psi
 from pilothouse.data.measures.outcomes import Floats, Ints
@@ -168,9 +169,15 @@ class Together:
         """The same from the variance by rows."""
         return _Variance(alone * (1 + (self.reference - 1) * alike), alone)
 
-    def of_slots(self, alone: float, alike: float) -> _Variance:
-        """The same of what hangs on a row's slot alone; alike : how alike that is among rows of a day."""
-        return _Variance(alone * (1 + max(0.0, self.rows - 1) * alike), alone)
+    def of_features(self, influence: Floats, days: DayParts | None, alike: float) -> _Variance:
+        """The same where days tell what rows have in common in their features: that counts whatever their weights are."""
+        if days is None:
+            return self.of_rows(influence, alike)
+        common, n = days.common(influence), len(influence)
+        whole = _by_rows(influence)
+        shared = max(0.0, self.rows - 1) * common.covariance / n
+        rest = self.of_variance(max(0.0, whole - common.told / n), alike)
+        return _Variance(whole + shared + rest.together - rest.alone, whole)
 
     def metric(self, value: float, variance: _Variance, kind: str = KIND) -> Metric:
         half = Z * math.sqrt(variance.together)
@@ -196,7 +203,7 @@ def measure_effects(
     if base is None:
         nothing = Metric(value=None, kind=KIND, reason="the reference rows cannot say this metric: one class alone")
         return Effects(reference=nothing, change=nothing, features=(), summed=nothing, remainder=nothing)
-    ledger = _Ledger(base, together)
+    ledger = _Ledger(base, together, DayParts.of(shifts))
     features = [_effect(metric, judge, shift, base, ledger) for shift in shifts]
     reference = together.metric(base.value, together.of_rows(base.influence), "realized")
     return Effects(
@@ -222,8 +229,8 @@ class _Variance:
 class _Ledger:
     """Adds effects up, with the influence of each reference row, of each slot's rows and of each day on the sum."""
 
-    def __init__(self, base: Judged, together: Together) -> None:
-        self.together = together
+    def __init__(self, base: Judged, together: Together, days: DayParts | None) -> None:
+        self.together, self._days = together, days
         self._base, self._total = base, 0.0
         self._of_reference, self._of_window = np.zeros_like(base.influence), np.zeros_like(base.influence)
         self._of_buckets: Floats | None = None
@@ -245,23 +252,14 @@ class _Ledger:
             return self.together.of_rows(of_reference) + _of_window(spread, None)
         of_buckets = known.by_bucket(by_slot, shift.buckets)
         self._of_buckets = of_buckets if self._of_buckets is None else self._of_buckets + of_buckets
-        return self._of_reference_rows(of_reference, known, shift, shift.buckets) + _of_window(spread, of_buckets)
-
-    def _of_reference_rows(self, influence: Floats, known: Support, shift: Shift, buckets: Ints) -> _Variance:
-        """What hangs on the slots in which the reference's days happen to lie, and the rest, which goes with the labels."""
-        of_slot = np.bincount(shift.codes, self._base.influence, len(known.counts)) / np.maximum(known.counts, 1)
-        alike = known.alike(known.ratios, buckets)
+        alike = known.alike(known.ratios, shift.buckets)
         self._alike = max(self._alike, alike)
-        whole = _by_rows(influence)
-        # What hangs on the slot and what lies around it within the slot are uncorrelated, so their squares add up.
-        between = min(whole, float((known.counts * of_slot**2).sum()) / len(influence) ** 2)
-        of_slots = self.together.of_slots(between, known.alike(of_slot, buckets))
-        return of_slots + self.together.of_variance(whole - between, alike)
+        return self.together.of_features(of_reference, self._days, alike) + _of_window(spread, of_buckets)
 
     def summed(self) -> Metric:
         if self._rows is None:
             return Metric(value=None, kind=KIND, reason="no feature's effect can be said")
-        of_reference = self.together.of_rows(self._of_reference, self._alike)
+        of_reference = self.together.of_features(self._of_reference, self._days, self._alike)
         return self.together.metric(self._total, of_reference + self._joint())
 
     def remainder(self, realized: Metric) -> Metric:
@@ -323,7 +321,8 @@ def _entered(
 
 def _by_rows(influence: Floats) -> float:
     """Variance of a value from the influence of the rows that it rests on, each taken by itself."""
-    return float(influence @ influence) / len(influence) ** 2
+    # Not `@`, which shares out so short a product among threads: on a busy machine they wait for each other.
+    return float((influence**2).sum()) / len(influence) ** 2
 
 
 def _of_window(alone: float, of_buckets: Floats | None) -> _Variance:

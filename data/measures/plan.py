@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pilothouse.data.measures.health import YARDSTICKS
 from pilothouse.data.measures.power import Expected, Watch
 
 
@@ -59,17 +60,17 @@ class Plan:
         change = f"pilothouse plan {self.model} --loss X --budget X, --days N with --accept"
         if self.watch is None or self.expected is None:
             return (Choice(name="span", value="none yet", why=self.reason, change=change),)
-        w, name = self.watch, METRIC_NAMES[self.metric]
-        seen = f"shows a loss of {w.loss:.3g} with a chance of {w.power:.0%}"
+        w, judged = self.watch, next(y for y in YARDSTICKS if y.metric == self.metric)
+        seen = f"shows a loss of {judged.difference(w.loss)} with a chance of {w.power:.0%}"
         rows = f"{w.rows:,} labelled rows at {self.labelled_a_day:,.0f} a day"
         side = "below" if self.expected.high_is_good else "above"
         shortest = "The shortest of whole weeks that" if w.sees else "No span shows it surely; this one"
-        allowed = f"{w.margin:.1f} standard errors from {self.expected.value:.3f} on the reference"
+        allowed = f"{w.margin:.1f} standard errors from {judged.figure(self.expected.value)} on the reference"
         return (
             Choice(name="span", value=f"{w.days} days", why=f"{shortest} {seen}: {rows}.", change=change),
             Choice(
-                name="alarm", value=f"{name} {side} {w.threshold:.3f}", why=f"{allowed}: {_often(w.alarms)} by chance.",
-                change=change,
+                name="alarm", value=f"{judged.title} {side} {judged.figure(w.threshold)}",
+                why=f"{allowed}: {_often(w.alarms)} by chance.", change=change,
             ),
         )  # fmt: skip
 
@@ -91,9 +92,6 @@ class Plan:
             else "No column's values tell rows that the model gets right from rows that it gets wrong."
         )
         return Choice(name="segments", value=value, why=why, change=f'house["{self.model}"].watch_segments(...)')
-
-
-METRIC_NAMES = {"roc_auc": "ROC AUC", "accuracy": "Accuracy", "mae": "Mean absolute error"}
 
 
 def _often(alarms: float) -> str:

@@ -14,8 +14,8 @@ DAYS_A_MONTH = 365.25 / 12
 SPANS = (7, 14, 28, 56, 91, 182)
 """Spans offered, in days: whole weeks, so that weekdays weigh the same in each."""
 ENOUGH_POWER = 0.8
-LEAST_MARGIN = 2.0
-"""Standard errors: with less an alarm would stand on more than two days of a hundred although nothing is wrong."""
+LEAST_MARGIN = 1.645
+"""Standard errors: with less an alarm would stand on more than one day of twenty although nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,11 @@ import numpy as np
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import Z, auc_band, auc_with_variance, share_metric, wilson
+from pilothouse.data.measures.gaps import sums_by
 from pilothouse.data.measures.outcomes import Bools, Floats, Ints
+from pilothouse.data.measures.pulls import ENDLESS, Pulls, Ranks, of_means
+from pilothouse.data.measures.row_buckets import Buckets
+from pilothouse.data.measures.together import UNIT
 from pilothouse.data.windows import Window
 
 LABELLED_ROWS = 100
@@ -19,6 +23,10 @@ LABELLED_ROWS = 100
 
 Estimate = tuple[float, float]
 """A value and its variance."""
+Said = tuple[Metric, Metric, Metric]
+"""Of a segment, of the rest, and the difference."""
+Limits = tuple[float, float]
+_APART: Limits = (-1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,37 +69,45 @@ class SegmentComparison:
     unlisted_rows: int
 
 
-def compare_ranking(groups: Ints, n: int, score: Floats, positive: Bools) -> list[tuple[Metric, Metric, Metric]]:
+def compare_ranking(
+    groups: Ints, n: int, score: Floats, positive: Bools, together: Buckets | None = None
+) -> list[Said]:
     """ROC AUC of each group, of the rest, and the difference, from every score.
 
-    groups : int64, shape (rows,), n and above for rows of no listed group. score : finite. Source: DeLong et al. (1988).
+    groups : int64, shape (rows,), n and above for rows of no listed group. score : finite. together : rows that bands
+    count as one draw; without it they take each row by itself. Source: DeLong et al. (1988).
     """
     _, slots = np.unique(score, return_inverse=True)
     size = int(slots.max()) + 1 if len(slots) else 0
     came = np.bincount(slots[positive], minlength=size)
     stayed = np.bincount(slots[~positive], minlength=size)
-    return [
-        _compared(_auc(p, q), _auc(came - p, stayed - q), len(rows), len(score) - len(rows), 1.0)
-        for rows in _rows_of(groups, n)
-        for p, q in [_by_slot(slots[rows], positive[rows], size)]
-    ]
+    ranks = None if together is None else Ranks(slots, positive, together.places)
+    found = []
+    for rows in _rows_of(groups, n):
+        p, q = _by_slot(slots[rows], positive[rows], size)
+        said = _compared(_auc(p, q), _auc(came - p, stayed - q), len(rows), len(score) - len(rows), 1.0)
+        found.append(
+            said if ranks is None or together is None else _widened(said, ranks.of_auc(rows), together.by, UNIT, _APART)
+        )
+    return found
 
 
-def compare_shares(groups: Ints, n: int, hits: Bools) -> list[tuple[Metric, Metric, Metric]]:
+def compare_shares(groups: Ints, n: int, hits: Bools, together: Buckets | None = None) -> list[Said]:
     """Share of hits of each group, of the rest, and the difference, which is not sure where all are hits, or none.
 
     Sources: Wilson (1927); of the difference Newcombe (1998), "Interval estimation for the difference between independent
     proportions", method 10.
     """
-    rows = np.bincount(groups[groups < n], minlength=n)
-    found = np.bincount(groups[(groups < n) & hits], minlength=n)
-    return [
-        _shares(int(hit), int(of), int(hits.sum() - hit), int(len(hits) - of))
-        for hit, of in zip(found, rows, strict=True)
-    ]
+    sums = _Summed(hits.astype(np.float64), together)
+    found = []
+    for rows in _rows_of(groups, n):
+        own, rest = sums.of(rows)
+        (of, hit), (others, elsewhere) = (side[:2].sum(axis=1).astype(int).tolist() for side in (own, rest))
+        found.append(sums.widened(_shares(hit, of, elsewhere, others), own, rest, UNIT, _APART))
+    return found
 
 
-def _shares(hit: int, rows: int, hit_elsewhere: int, others: int) -> tuple[Metric, Metric, Metric]:
+def _shares(hit: int, rows: int, hit_elsewhere: int, others: int) -> Said:
     here, there = (
         share_metric(of_those, of, "") if of >= LABELLED_ROWS else Metric(value=None, reason=_too_few(of))
         for of_those, of in ((hit, rows), (hit_elsewhere, others))
@@ -103,14 +119,41 @@ def _shares(hit: int, rows: int, hit_elsewhere: int, others: int) -> tuple[Metri
     return here, there, Metric(value=gap, low=gap - down, high=gap + up)
 
 
-def compare_means(groups: Ints, n: int, values: Floats) -> list[tuple[Metric, Metric, Metric]]:
+def compare_means(groups: Ints, n: int, values: Floats, together: Buckets | None = None) -> list[Said]:
     """Mean of each group, of the rest, and the difference."""
-    sums = np.array([len(values), values.sum(), (values**2).sum()])
+    sums = _Summed(values, together)
     found = []
     for rows in _rows_of(groups, n):
-        own = np.array([len(rows), values[rows].sum(), (values[rows] ** 2).sum()])
-        found.append(_compared(_mean(own), _mean(sums - own), int(own[0]), int(sums[0] - own[0]), math.inf))
+        own, rest = sums.of(rows)
+        here, there = own.sum(axis=1), rest.sum(axis=1)
+        said = _compared(_mean(here), _mean(there), int(here[0]), int(there[0]), math.inf)
+        found.append(sums.widened(said, own, rest, ENDLESS, ENDLESS))
     return found
+
+
+class _Summed:
+    """Values added up by bucket; all in one where each row is a draw of its own."""
+
+    def __init__(self, values: Floats, together: Buckets | None) -> None:
+        self._values, self._by = values, None if together is None else together.by
+        self._places = np.zeros(len(values), np.int64) if together is None else together.places
+        self._buckets = int(self._places.max(initial=-1)) + 1
+        self._all = sums_by(self._places, self._buckets, values)
+
+    def of(self, rows: Ints) -> tuple[Floats, Floats]:
+        """Of these rows, and of all others: float64, shape (3, buckets)."""
+        own = sums_by(self._places[rows], self._buckets, self._values[rows])
+        return own, self._all - own
+
+    def widened(self, said: Said, own: Floats, rest: Floats, limits: Limits, apart: Limits) -> Said:
+        return said if self._by is None else _widened(said, (of_means(own), of_means(rest)), self._by, limits, apart)
+
+
+def _widened(said: Said, pulls: tuple[Pulls, Pulls], by: str, limits: Limits, apart: Limits) -> Said:
+    """limits : of a value; apart : of a difference."""
+    own, rest = pulls
+    here, there, gap = said
+    return own.widen(here, by, limits), rest.widen(there, by, limits), own.less(rest).widen(gap, by, apart)
 
 
 def _rows_of(groups: Ints, n: int) -> Iterator[Ints]:
@@ -139,9 +182,7 @@ def _mean(sums: Floats) -> Estimate | str:
     return float(mean), max(0.0, float(sums[2] - n * mean * mean)) / (n - 1) / n
 
 
-def _compared(
-    own: Estimate | str, rest: Estimate | str, rows: int, others: int, most: float
-) -> tuple[Metric, Metric, Metric]:
+def _compared(own: Estimate | str, rest: Estimate | str, rows: int, others: int, most: float) -> Said:
     here, there = _said(own, rows, most), _said(rest, others, most)
     if here.value is None or there.value is None or isinstance(own, str) or isinstance(rest, str):
         return here, there, Metric(value=None, reason=here.reason or there.reason)

@@ -117,6 +117,18 @@ def widened(metric: Metric, spread: Spread | None, by: str, limits: tuple[float,
     )  # fmt: skip
 
 
+def of_rows(metric: Metric) -> Metric:
+    """The metric with the band that `widened` began with: each row by itself.
+
+    >>> of_rows(Metric(value=0.5, low=0.25, high=0.75, by="days", wider=2.0)).low
+    0.375
+    """
+    if metric.value is None or metric.low is None or metric.high is None:
+        return metric
+    low, high = (metric.value - (metric.value - end) / metric.wider for end in (metric.low, metric.high))
+    return replace(metric, low=low, high=high, by="rows", wider=1.0)
+
+
 def _reach(spread: Spread) -> float:
     """Half the width of a 95 % band by the buckets alone."""
     return Z * student(spread.buckets) * spread.error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,14 +12,18 @@ import polars as pl
 
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures.bands import Z, auc_band, auc_with_variance
-from pilothouse.data.measures.cuts import Condition
+from pilothouse.data.measures.cuts import Condition, Cut
 from pilothouse.data.measures.gaps import difference
 from pilothouse.data.measures.outcomes import Bools, Floats, Ints, brier_scores, log_losses
+from pilothouse.data.measures.row_buckets import DAYS, Buckets, buckets_of, days_of
+from pilothouse.data.measures.slices import half_of
 from pilothouse.data.signature import Signature, Task
 from pilothouse.data.windows import Window
 
 PART_ROWS = 20
 """Labelled rows of a segment from which a part of the window says whether it was worse there."""
+ENOUGH_DAYS = 14
+"""Days of labelled rows from which every other day is searched and the days between measure; below, every other row."""
 SINCE_ROWS = 50
 """Labelled rows of a segment on each side of a deploy from which it can be called new."""
 
@@ -100,6 +105,18 @@ class WeakSegments:
     reason: str = ""
 
 
+def halves_of(times: Ints, cuts: Sequence[Cut], columns: pl.DataFrame, zone: str) -> tuple[Bools, Buckets | None]:
+    """Which rows are searched, and what the others are counted together by; no bucket holds rows of both where it can.
+
+    times : int64, shape (rows,), microseconds since 1970. Every other day is searched from ENOUGH_DAYS of them on;
+    below, about half of the rows, whatever day they are of.
+    """
+    days = days_of(times, zone)
+    if len(np.unique(days)) >= ENOUGH_DAYS:
+        return days % 2 == 0, Buckets(by=DAYS, places=days - days.min())
+    return half_of(times, cuts, columns), buckets_of(times, zone)
+
+
 def row_losses(
     loss: Loss, signature: Signature, said: pl.Series, score: pl.Series, label: pl.Series
 ) -> tuple[Floats, Floats]:
@@ -148,12 +165,12 @@ def since_deploy(before: Metric, since: Metric) -> bool | None:
     return bool(before.low <= 0 and since.value - before.value > Z * spread)
 
 
-def told_apart(mask: Bools, loss: Floats, days: Ints | None) -> Metric:
+def told_apart(mask: Bools, loss: Floats, together: Buckets | None) -> Metric:
     """The difference in mean loss between the rows of `mask` and the others, where the segment has rows enough."""
     rows = int(mask.sum())
     if rows < SINCE_ROWS:
         return Metric(value=None, reason=f"{rows:,} labelled rows; {SINCE_ROWS} would do")
-    return difference(mask, loss, days)
+    return difference(mask, loss, together)
 
 
 def ranking(score: Floats, positive: Bools) -> Metric:

@@ -169,16 +169,19 @@ def _summed(rows: pl.DataFrame, tier: Tier, zone: str) -> pl.DataFrame:
 
 def outcomes_in(rows: pl.DataFrame) -> Outcomes:
     """`Outcomes` of roll-up rows: part, feature, bin, label and the sums; rows of other parts are passed over."""
-    outcome, labelled = _outcomes(rows), _outcomes(rows, TRUE_SCORE)
-    scored = labelled.filter(pl.col("bin") != NO_SCORE)
+    # A page asks for hundreds of these: the rows are looked through once, and the rest is arithmetic on arrays.
+    parts = {str(name): part for (name,), part in _outcomes(rows).partition_by("feature", as_dict=True).items()}
+    labelled, nothing = parts.get(TRUE_SCORE, rows.clear()), rows.clear()
+    slots, n, came = (labelled[name].to_numpy() for name in ("bin", "n", "label"))
+    scored, positive = slots != NO_SCORE, came == 1
     return Outcomes(
-        positives=_histogram(scored.filter(pl.col("label") == 1)),
-        negatives=_histogram(scored.filter(pl.col("label") == 0)),
-        score=_added(scored),
-        log_loss=_added(outcome.filter(pl.col("feature") == LOG_LOSS)),
-        brier=_added(outcome.filter(pl.col("feature") == BRIER)),
-        labelled=int(labelled["n"].sum()),
-        positive=int(labelled.filter(pl.col("label") == 1)["n"].sum()),
+        positives=_histogram(slots, n, scored & positive),
+        negatives=_histogram(slots, n, scored & (came == 0)),
+        score=_added(labelled, scored),
+        log_loss=_added(parts.get(LOG_LOSS, nothing)),
+        brier=_added(parts.get(BRIER, nothing)),
+        labelled=int(n.sum()),
+        positive=int(n[positive].sum()),
     )
 
 
@@ -206,11 +209,12 @@ def _outcomes(rows: pl.DataFrame, feature: str | None = None) -> pl.DataFrame:
     return found if feature is None else found.filter(pl.col("feature") == feature)
 
 
-def _histogram(rows: pl.DataFrame) -> Ints:
+def _histogram(slots: Ints, n: Ints, those: npt.NDArray[np.bool_]) -> Ints:
     counts = np.zeros(SCORE_SLOTS, np.int64)
-    np.add.at(counts, rows["bin"].to_numpy(), rows["n"].to_numpy())
+    np.add.at(counts, slots[those], n[those])
     return counts
 
 
-def _added(rows: pl.DataFrame) -> Sums:
-    return Sums(n=int(rows["n"].sum()), total=float(rows["s"].sum()), squares=float(rows["s2"].sum()))
+def _added(rows: pl.DataFrame, those: npt.NDArray[np.bool_] | slice = slice(None)) -> Sums:
+    n, s, s2 = (rows[name].to_numpy()[those] for name in SUMS)
+    return Sums(n=int(n.sum()), total=float(s.sum()), squares=float(s2.sum()))

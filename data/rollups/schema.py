@@ -74,7 +74,7 @@ their squares (squares for outcomes alone). period : the partition, "2026-03" fo
 KEYS = ("tier", "period", "bucket", "version", "role", "part", "feature", "bin", "label", "recorded")
 LISTS = ("bin", "n", "s", "s2")
 SUMS = ("n", "s", "s2")
-_KINDS = pl.DataFrame(ROLLUP_SCHEMA.empty_table()).schema
+_KINDS = pl.Schema(ROLLUP_SCHEMA)
 
 
 def no_rows() -> pl.DataFrame:

@@ -173,13 +173,19 @@ def _within(rows: pl.DataFrame, window: Window) -> pl.DataFrame:
 def _reason(standing: Standing, name: str | None, lines: Sequence[ScoreLine], tracks: dict[str, Track]) -> str:
     if name is None:
         known = sum(bool(line.realized) for line in lines)
-        return f"{known} buckets have all their labels and enough of them; {LEAST_BUCKETS} would do"
+        return f"{known} {_buckets(lines)} have all their labels and enough of them; {LEAST_BUCKETS} would do"
     track = tracks[name]
     inside = (
-        f"of {track.buckets} buckets {round((track.coverage or 0) * track.buckets)} came true within the band of "
-        f"{_TITLES[name]}"
+        f"in {round((track.coverage or 0) * track.buckets)} of {track.buckets} {_buckets(lines)} {_TITLES[name]} came out "
+        "within the band of its estimate"
     )
     if standing is Standing.HOLDS or track.since is None:
         return inside
     began = lines[track.since].window.start
-    return f"{inside}; from {began:%d %B %Y} on, scores are not worth what they were in the reference"
+    return f"{inside}; from {began.day} {began:%B %Y} on, answers are not worth what they were in the reference"
+
+
+def _buckets(lines: Sequence[ScoreLine]) -> str:
+    # A week in which clocks are set is an hour longer, or shorter.
+    weeks = all(abs(line.window.length - EVERY) <= timedelta(hours=1) for line in lines)
+    return "weeks" if weeks else "buckets"

@@ -98,8 +98,8 @@ class Explainer:
 
     def mixed(self, stack: pl.DataFrame, from_row: Ints, place: Ints) -> Floats:
         """What the scorer says to rows put together: each feature from the row of `stack` that `from_row` gives."""
-        mixed = [stack[name].gather(from_row[:, at]) for at, name in enumerate(stack.columns)]
-        answers = level(self.scorer.score(pl.DataFrame(mixed)), place)
+        mixed = (pl.col(name).gather(pl.Series(from_row[:, at])) for at, name in enumerate(stack.columns))
+        answers = level(self.scorer.score(stack.select(mixed)), place)
         if not np.isfinite(answers).all():
             raise CannotExplain("the model gives no number for some mixtures of rows with reference rows")
         return answers

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pilothouse.data.errors import NoChampion
+from pilothouse.data.history.opened import Memory
 from pilothouse.data.log.schema import Status
 from pilothouse.data.rollups.bins import measurable
 from pilothouse.data.rollups.profile import LABEL, SCORE, Profile
@@ -15,6 +16,7 @@ from pilothouse.data.signature import Task
 if TYPE_CHECKING:
     from pilothouse.data.signature import Signature
     from pilothouse.data.state.catalog import VersionRow
+    from pilothouse.data.store import Store
     from pilothouse.data.windows import Window
     from pilothouse.ops.model import ModelHandle
 
@@ -22,6 +24,10 @@ SAID, SCORED, TRUE = "__prediction", "__score", "__label"
 """What a version said of a row and what came true, called so that no feature or context column has the same name."""
 EACH = "__scores"
 """What a version of a multiclass model gave each class."""
+
+_VERSIONS_REMEMBERED = 16
+_said: Memory[list[pl.Series]] = Memory(_VERSIONS_REMEMBERED)
+"""What versions say of their reference rows, which neither of them changes: several panels of one page ask for it."""
 
 
 def judged_version(handle: ModelHandle, version: int | None) -> VersionRow:
@@ -36,26 +42,31 @@ def reference_rows(handle: ModelHandle, version: VersionRow) -> pl.DataFrame:
     """The labelled reference rows: the version's features by their own names, and SAID, SCORED, TRUE.
 
     SAID : what the version predicts; null for one that is served elsewhere. SCORED : its probability of the positive
-    class; null unless the task is binary. The rows are scored anew, each time; for a version that is served elsewhere
-    it is the score that came with the reference. A multiclass version that is served here has EACH besides: its
-    probabilities in the target's order.
+    class; null unless the task is binary. For a version that is served elsewhere it is the score that came with the
+    reference. A multiclass version that is served here has EACH besides: its probabilities in the target's order.
     """
-    from pilothouse.ops.scoring import load_scorer
-
-    house = handle.house
-    kept = Profile.load_sample(house.workspace.reference(handle.name, handle.row.profile_id))
+    folder = handle.house.workspace.reference(handle.name, handle.row.profile_id)
+    # Before the rows are read: should they be replaced in between, what is remembered is of no later question.
+    held = (folder / Profile.SAMPLE).stat()
+    kept = Profile.load_sample(folder)
     rows = kept.select(
         *_features(version.signature, kept.columns), pl.col(SCORE).alias(SCORED), pl.col(LABEL).alias(TRUE)
     )
     if version.artifact_sha256 is None:
         return rows.with_columns(pl.lit(None, pl.Float64).alias(SAID))
-    scored = load_scorer(house.store, version).score(rows)
-    answered = rows.with_columns(pl.Series(SAID, scored.prediction), pl.lit(None, pl.Float64).alias(SCORED))
-    if scored.scores is not None:
-        return answered.with_columns(pl.Series(EACH, scored.scores, pl.List(pl.Float64)))
-    if scored.score is None:
-        return _numbers_alone(answered, version.signature)
-    return answered.with_columns(pl.Series(SCORED, scored.score, pl.Float64))
+    asked = (str(folder), held.st_ino, held.st_mtime_ns, version.version, version.onnx_sha256, version.artifact_sha256)
+    said = _said.recall((*asked, version.threshold), lambda: _answers(handle.house.store, version, rows))
+    return _numbers_alone(rows.with_columns(said), version.signature)
+
+
+def _answers(store: Store, version: VersionRow, rows: pl.DataFrame) -> list[pl.Series]:
+    """What the version says of the rows: SAID, SCORED, and of several classes EACH."""
+    from pilothouse.ops.scoring import load_scorer
+
+    scored = load_scorer(store, version).score(rows)
+    score = [None] * rows.height if scored.score is None else scored.score
+    said = [pl.Series(SAID, scored.prediction), pl.Series(SCORED, score, pl.Float64)]
+    return said if scored.scores is None else [*said, pl.Series(EACH, scored.scores, pl.List(pl.Float64))]
 
 
 def labelled_rows(handle: ModelHandle, window: Window, version: int | None = None) -> pl.DataFrame:

@@ -76,7 +76,7 @@ def measure_impact(
     realized = _realized(shown, chosen, answered)
     found = _silence(rows, answered) or measure_effects(
         chosen, judge_of(chosen, handle.signature, rows), shifts, rows.height, realized,
-        together_of(handle, window, rows.height, shown.metrics.get(chosen), apart.told),
+        together_of(handle, window, rows.height, shown.metrics.get(chosen), apart),
     )  # fmt: skip
     return _impact(handle, judged, window, chosen, rows.height, answered, shown, found, _unshown(judged, hidden))
 

@@ -70,7 +70,7 @@ def drop_metric(handle: ModelHandle, name: str) -> tuple[OwnMetric, ...]:
     require(house.state, house.actor, Right.OPERATOR, "drop a metric of", row.name, house.clock)
     kept = tuple(m for m in row.own_metrics if m.name != name)
     if len(kept) == len(row.own_metrics):
-        raise BadPolicy("metric", name, f"one of its own: {', '.join(m.name for m in kept) or 'it has none'}")
+        raise BadPolicy("metric", name, f"one that was added: {', '.join(m.name for m in kept) or 'none was'}")
     return _keep(handle, kept, {"name": name, "dropped": True})
 
 

@@ -169,7 +169,7 @@ def _together(handle: ModelHandle, metric: str, rows: int) -> tuple[float, float
     shown = None if window is None else handle.history.performance(window).metrics.get(metric)
     if window is None or shown is None or shown.value is None:
         return 1.0, 1.0
-    return math.sqrt(together_of(handle, window, rows, shown, "").reference), shown.wider
+    return math.sqrt(together_of(handle, window, rows, shown).reference), shown.wider
 
 
 def _due(handle: ModelHandle) -> Window | None:

@@ -14,8 +14,10 @@ from pilothouse.data.limits import Limit
 from pilothouse.data.measures.drift import DECILES, psi, rows_needed
 from pilothouse.data.measures.exact import NumberSample
 from pilothouse.data.measures.outcomes import Floats, Ints
+from pilothouse.data.measures.row_buckets import buckets_of
 from pilothouse.data.measures.segment_comparison import (
     ComparedSegment,
+    Said,
     SegmentComparison,
     compare_means,
     compare_ranking,
@@ -108,15 +110,17 @@ def _described(
     ]  # fmt: skip
 
 
-def _compared(handle: ModelHandle, rows: pl.DataFrame, codes: Ints, n: int) -> list[tuple[Metric, Metric, Metric]]:
+def _compared(handle: ModelHandle, rows: pl.DataFrame, codes: Ints, n: int) -> list[Said]:
     loss, _ = row_losses(LOSSES[handle.task][0], handle.signature, rows[SAID], rows[SCORED], rows[TRUE])
     known = np.isfinite(loss)
+    times = rows["at"].dt.epoch("us").to_numpy()[known]
+    together = buckets_of(times, handle.house.settings.time_zone)
     if handle.task is Task.REGRESSION:
-        return compare_means(codes[known], n, loss[known])
+        return compare_means(codes[known], n, loss[known], together)
     if handle.task is Task.MULTICLASS:
-        return compare_shares(codes[known], n, loss[known] == 0)
+        return compare_shares(codes[known], n, loss[known] == 0, together)
     positive = np.asarray((rows[TRUE] == handle.signature.target.positive).fill_null(value=False))
-    return compare_ranking(codes[known], n, rows[SCORED].to_numpy()[known], positive[known])
+    return compare_ranking(codes[known], n, rows[SCORED].to_numpy()[known], positive[known], together)
 
 
 def _score_drift(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +14,14 @@ from pilothouse.data.history.results import Metric
 from pilothouse.data.limits import Limit
 from pilothouse.data.measures.gaps import difference
 from pilothouse.data.measures.outcomes import Bools, Floats, Ints
-from pilothouse.data.measures.slices import Slice, SliceRule, cut_columns, find_slices, half_of
+from pilothouse.data.measures.row_buckets import Buckets, buckets_of
+from pilothouse.data.measures.slices import Slice, SliceRule, cut_columns, find_slices
 from pilothouse.data.measures.weak_segments import (
     LOSSES,
     Loss,
     WeakSegment,
     WeakSegments,
+    halves_of,
     ranking,
     row_losses,
     since_deploy,
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
 
 _WEEK = timedelta(weeks=1)
 _QUARTERS = 4
-_DAY_US = 86_400_000_000
-_ENOUGH_DAYS = 14
-"""Days of labelled rows from which every other day is searched and the days between measure; below, every other row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,11 +52,9 @@ class _Judged:
     def times(self) -> Ints:
         return self.rows["at"].dt.epoch("us").to_numpy().astype(np.int64)
 
-    @property
-    def days(self) -> Ints | None:
-        """The UTC day of each row; None where there are too few to count each as one draw."""
-        days = self.times // _DAY_US
-        return days if len(np.unique(days)) >= _ENOUGH_DAYS else None
+    def differ(self, mask: Bools, rows: Bools, zone: str) -> Metric:
+        """The difference in loss between the rows of `mask` and the others, of `rows` alone."""
+        return told_apart(mask[rows], self.loss[rows], buckets_of(self.times[rows], zone))
 
 
 def weak_segments(
@@ -71,23 +68,23 @@ def weak_segments(
     """
     chosen, classes = _chosen(handle, loss), handle.row.classes
     with Limit(handle.house.settings.query_limit_s):
-        everything = labelled_rows(handle, window, version)
+        read = _Read(handle, window, version)
+        everything = read.window
         judged = _judged(handle, chosen, everything)
         known = [c.name for c in handle.signature.columns if c.name in everything.columns]
         names = [name for name in known if classes.get(name) not in UNSHOWN]
         columns = judged.rows.select(names)
         cuts = cut_columns(columns, rule)
-        days = judged.days
-        searched = half_of(judged.times, cuts, columns) if days is None else days % 2 == 0
+        searched, together = halves_of(judged.times, cuts, columns, handle.house.settings.time_zone)
         # What the model expects of itself sums to nothing, so surprise has no size of its own to be compared with.
         scale = _usual_loss(handle, everything) if chosen is Loss.SURPRISE else None
-        found = find_slices(cuts, columns, judged.loss, searched, rule, scale=scale, days=days)
-        asked = _Asked(handle, window, chosen, version, everything, judged, ~searched)
+        found = find_slices(cuts, columns, judged.loss, searched, rule, scale=scale, together=together)
+        asked = _Asked(handle, read, chosen, judged, ~searched, together)
         segments = tuple(asked.described(one) for one in found.slices)
     return WeakSegments(
         model=handle.name, version=version, window=window, loss=chosen, rows=len(everything), labelled=found.rows,
         columns=tuple(names), unshown=len(known) - len(names), searched=found.searched, tested=found.tested,
-        found=segments, deployed_at=_deployed_at(handle), reason=found.reason,
+        found=segments, deployed_at=read.deployed, reason=found.reason,
     )  # fmt: skip
 
 
@@ -102,6 +99,8 @@ def _chosen(handle: ModelHandle, loss: str | None) -> Loss:
 def _judged(handle: ModelHandle, loss: Loss, rows: pl.DataFrame) -> _Judged:
     of_each, expected = row_losses(loss, handle.signature, rows[SAID], rows[SCORED], rows[TRUE])
     known = np.isfinite(of_each)
+    if known.all():
+        return _Judged(rows=rows, loss=of_each, expected=expected)
     return _Judged(rows=rows.filter(pl.Series(known)), loss=of_each[known], expected=expected[known])
 
 
@@ -110,27 +109,55 @@ def _usual_loss(handle: ModelHandle, rows: pl.DataFrame) -> float:
     return float(usual.mean()) if len(usual) else 0.0
 
 
-def _deployed_at(handle: ModelHandle) -> datetime | None:
-    """When the champion last changed; None for a first champion, before whom nothing was."""
-    changes = handle.deployments
-    return changes[0].at if changes and changes[0].previous is not None else None
+class _Read:
+    """The labelled rows that are asked about: those of the window, and of one as long up to the last deploy.
+
+    deployed : when the champion last changed; None for a first champion, before whom nothing was.
+    """
+
+    def __init__(self, handle: ModelHandle, window: Window, version: int | None) -> None:
+        self._handle, self._version, self.asked = handle, version, window
+        changes = handle.deployments
+        self.deployed = changes[0].at if changes and changes[0].previous is not None else None
+        before = self._before
+        # Where the two meet, one reading of both costs little more than that of one.
+        self._both = window
+        if before is not None and before.start <= window.end and window.start <= before.end:
+            self._both = Window(min(before.start, window.start), max(before.end, window.end))
+        self._rows = labelled_rows(handle, self._both, version)
+        self.window = self._within(window)
+
+    @property
+    def before(self) -> pl.DataFrame:
+        """Up to the last deploy, of which there must be one."""
+        span = self._before
+        assert span is not None
+        held = self._both.start <= span.start and span.end <= self._both.end
+        return self._within(span) if held else labelled_rows(self._handle, span, self._version)
+
+    @property
+    def _before(self) -> Window | None:
+        return None if self.deployed is None else Window(self.deployed - self.asked.length, self.deployed)
+
+    def _within(self, span: Window) -> pl.DataFrame:
+        # Oldest first, so that they stand together.
+        first, last = (self._rows["at"].search_sorted(edge) for edge in (span.start, span.end))
+        return self._rows.slice(first, last - first)
 
 
 class _Asked:
     """What is said of each segment that was found."""
 
     def __init__(
-        self, handle: ModelHandle, window: Window, loss: Loss, version: int | None, everything: pl.DataFrame,
-        judged: _Judged, measured: Bools,
-    ) -> None:  # fmt: skip
-        self._handle, self._window, self._loss, self._version = handle, window, loss, version
-        self._everything, self._judged, self._measured = everything, judged, measured
-        self._deployed = _deployed_at(handle)
+        self, handle: ModelHandle, read: _Read, loss: Loss, judged: _Judged, measured: Bools, together: Buckets | None
+    ) -> None:
+        self._handle, self._read, self._loss, self._judged = handle, read, loss, judged
+        self._measured, self._together = measured, together
         self._earlier: _Judged | None = None
 
     def described(self, found: Slice) -> WeakSegment:
         mask, half = found.rows_of(self._judged.rows), self._measured
-        rows = found.rows_of(self._everything)
+        rows = found.rows_of(self._read.window)
         worse, parts = steadiness(mask[half], self._judged.loss[half], self._parts()[half])
         before, new = self._since_deploy(found, mask)
         return WeakSegment(
@@ -141,15 +168,15 @@ class _Asked:
 
     def _parts(self) -> Ints:
         """Which week of the window each row is of; which quarter of a window shorter than four weeks."""
-        span = min(_WEEK, self._window.length / _QUARTERS)
-        since = self._judged.times - round(self._window.start.timestamp() * 1e6)
+        span = min(_WEEK, self._read.asked.length / _QUARTERS)
+        since = self._judged.times - round(self._read.asked.start.timestamp() * 1e6)
         return since // round(span.total_seconds() * 1e6)
 
     def _expected(self, mask: Bools) -> Metric:
         if self._handle.task is not Task.BINARY:
             return Metric(value=None, reason="the log holds no probability to expect a loss from")
         half, expected = self._measured, self._judged.expected
-        return difference(mask[half], expected[half], self._days(half))
+        return difference(mask[half], expected[half], None if self._together is None else self._together.of(half))
 
     def _metrics(self, mask: Bools) -> dict[str, Metric]:
         if self._handle.task is not Task.BINARY:
@@ -160,22 +187,15 @@ class _Asked:
         return {name: ranking(score[side], positive[side]) for name, side in sides.items()}
 
     def _since_deploy(self, found: Slice, mask: Bools) -> tuple[Metric, bool | None]:
-        if self._deployed is None:
+        if self._read.deployed is None:
             return Metric(value=None, reason="the champion has never changed"), None
-        before = self._before()
-        earlier = told_apart(found.rows_of(before.rows), before.loss, before.days)
-        since = self._measured & np.asarray(self._judged.rows["at"] >= self._deployed)
-        return earlier, since_deploy(earlier, told_apart(mask[since], self._judged.loss[since], self._days(since)))
-
-    def _days(self, rows: Bools) -> Ints | None:
-        days = self._judged.days
-        return None if days is None else days[rows]
+        before, zone = self._before(), self._handle.house.settings.time_zone
+        earlier = before.differ(found.rows_of(before.rows), np.ones(len(before.loss), bool), zone)
+        since = self._measured & np.asarray(self._judged.rows["at"] >= self._read.deployed)
+        return earlier, since_deploy(earlier, self._judged.differ(mask, since, zone))
 
     def _before(self) -> _Judged:
-        """The labelled rows of a window as long as the one asked about, up to the last deploy; read once."""
+        """The labelled rows of a window as long as the one asked about, up to the last deploy; judged once."""
         if self._earlier is None:
-            assert self._deployed is not None
-            span = Window(self._deployed - self._window.length, self._deployed)
-            rows = labelled_rows(self._handle, span, self._version)
-            self._earlier = _judged(self._handle, self._loss, rows)
+            self._earlier = _judged(self._handle, self._loss, self._read.before)
         return self._earlier

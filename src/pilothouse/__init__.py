@@ -51,8 +51,11 @@ def init(path: str | PathLike[str]) -> House:
 def open(path: str | PathLike[str]) -> House:
     """The house in the workspace at `path`, for its local operator. Raises UnknownWorkspace when there is none."""
     from pilothouse.app.house import House
+    from pilothouse.app.shown import show_in_notebooks
 
-    return House.open(Path(path))
+    house = House.open(Path(path))
+    show_in_notebooks(house.settings.zone)
+    return house
 
 
 def restore(folder: str | PathLike[str], path: str | PathLike[str], *, state_url: str | None = None) -> House:

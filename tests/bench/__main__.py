@@ -1,4 +1,4 @@
-"""`make bench ONLY=measures|serving|swaps|batch|pages|client|log SIZE=small|medium|full`: ours beside its rivals.
+"""`make bench ONLY=measures|serving|explaining|swaps|batch|pages|client|log SIZE=small|medium|full`: ours beside its rivals.
 
 Ends with 1 if a goal was missed. Figures belong to the machine and the hour; a ratio compares two things of the same run.
 Nothing else should be running.
@@ -12,12 +12,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import batch, client, log, measures, pages, serving, swaps
+from tests.bench import batch, client, explaining, log, measures, pages, serving, swaps
 from tests.bench.table import report
 from tests.bench.worlds import demo
 
 AREAS = {
-    "measures": measures.run, "serving": serving.run, "swaps": swaps.run, "batch": batch.run, "pages": pages.run,
+    "measures": measures.run, "serving": serving.run, "explaining": explaining.run, "swaps": swaps.run,
+    "batch": batch.run, "pages": pages.run,
 }  # fmt: skip
 """Those that measure a copy of the demo; the others make what they need."""
 ALONE = {"client": client.run, "log": log.run}

@@ -8,7 +8,6 @@ import socket
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
@@ -17,6 +16,7 @@ from pilothouse.ops.demo.build import MODEL
 from pilothouse.ops.house import House
 from tests.bench import servers
 from tests.bench.load import Asking, Served, post, send
+from tests.bench.serving import ONE, newest_flights
 from tests.bench.table import Row
 from tests.bench.worlds import copy_of
 
@@ -27,11 +27,12 @@ LEAST = {50: 0.25, 99: 0.25}
 TURNS = {"small": (5, 2.0), "full": (9, 4.0)}
 
 
-def run(built: Path, row: list[dict[str, Any]], size: str) -> list[Row]:
+def run(built: Path, size: str) -> list[Row]:
     """One row asked about, alone and beside one that asks for its explanation, in turns."""
     house = House.open(copy_of(built, "explaining"))
     key = house.keys.create("bench", [PREDICT + MODEL]).text
     command = servers.ours(house.workspace.root, MODEL, key)
+    row = newest_flights(house[MODEL])[ONE].to_dicts()
     house.close()
     with servers.running(command) as server:
         predict, explain = (

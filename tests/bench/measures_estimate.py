@@ -1,4 +1,4 @@
-"""Performance without labels, in processor time: nine metrics with bands, against a bootstrap of scikit-learn's."""
+"""Performance without labels, in processor time: every metric with its band, against a bootstrap of scikit-learn's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from pilothouse.data.measures.calibrate import Calibration, calibrate
-from pilothouse.data.measures.estimate import Told, estimate_binary
+from pilothouse.data.measures.estimate import METRICS, Told, estimate_binary
 from pilothouse.data.measures.outcomes import Floats
 from pilothouse.data.rollups.bins import numbers
 from pilothouse.ops.measuring.frames import SCORED, TRUE, judged_version, reference_rows
@@ -35,7 +35,7 @@ def rows(model: ModelHandle, size: str, times: int) -> list[Row]:
         "whole": lambda: model.estimate("28d"),
     }
     found = median_of_each(alternate({name: partial(cpu_ms, act) for name, act in acts.items()}, times))
-    what = f"nine estimated metrics with bands, {len(scores):,} scores"
+    what = f"{len(METRICS)} estimated metrics with bands, {len(scores):,} scores"
     return [
         Row(name=f"{what}: {_RIVAL}", ours=found["ours"], rival=found["rival"], goal=3.0, unit=_UNIT, size=size),
         Row(name="estimate over 28 d, judged by half a year", ours=found["whole"], unit=_UNIT, size=size),

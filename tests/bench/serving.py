@@ -22,7 +22,7 @@ from pilothouse.ops.demo.build import MODEL
 from pilothouse.ops.house import House
 from pilothouse.ops.model import ModelHandle
 from pilothouse.ops.runtimes.onnx import ANSWER, NUMBERS, TEXT, matrices
-from tests.bench import explaining, mlflow_rival, servers
+from tests.bench import mlflow_rival, servers
 from tests.bench.load import post, send
 from tests.bench.repeat import alternate
 from tests.bench.rivals import MODEL_VARIABLE
@@ -88,7 +88,7 @@ def run(built: Path, size: str) -> list[Row]:
         rows = [*_measure(up, ONE, frames[ONE], size), *_measure(up, ROWS, frames[ROWS], size)]
         arrow = {name: up[name].at(path) for name, path in ((OURS, up[OURS].path), (JOBLIB, "/arrow"))}
         rows += _measure(arrow, ARROW, frames[ROWS], size)
-    return [*rows, *explaining.run(built, newest_flights(flights)[ONE].to_dicts(), size)]
+    return rows
 
 
 def _files(flights: ModelHandle, folder: Path) -> dict[str, Any]:

@@ -70,9 +70,10 @@ def test_psi_and_ks_are_those_of_the_rows(house: House, september: Path) -> None
 
 def test_the_fleet_is_told_what_is_wrong(house: House) -> None:
     health = house["flights"].health()
-    assert health.state is State.CRITICAL
+    assert health.state is State.WATCH
     sentences = {reason.rule: reason.sentence for reason in health.reasons}
     assert "below its best" in sentences["auc_decay"]
+    assert sentences["auc_decay"].endswith("so it may be chance"), "days of flights differ a lot"
     assert "features have drifted" in sentences["drift"]
 
 

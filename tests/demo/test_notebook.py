@@ -10,6 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 from pilothouse.app.house import House
+from pilothouse.app.panels import impact
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "notebooks" / "first-look.ipynb"
 
@@ -43,11 +44,18 @@ def test_it_shows_the_same_figures_as_the_page(executed: Any, september: Path) -
 def test_the_sentences_are_those_of_the_fleet_page(executed: Any, september: Path) -> None:
     said = outputs(executed, "health = ")[0].text
     health = House.open(september)["flights"].health()
-    assert said.splitlines()[0] == "critical"
+    assert said.splitlines()[0] == "watch"
     # The hours since the last prediction go on counting; everything else stands still.
     lasting = [r.sentence for r in health.reasons if r.rule != "traffic"]
     assert lasting
     assert all(sentence in said for sentence in lasting)
+
+
+def test_a_result_shows_itself_as_on_the_page(executed: Any, september: Path) -> None:
+    shown = outputs(executed, "impact = ")[0].data
+    found = House.open(september)["flights"].impact("28d")
+    assert shown["text/plain"] == str(impact.panel(found))
+    assert "application/vnd.plotly.v1+json" in shown
 
 
 def test_the_report_is_there_with_both_verdicts(executed: Any) -> None:

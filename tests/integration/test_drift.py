@@ -149,7 +149,7 @@ def test_the_command_line_asks_the_same(calibrated: House) -> None:
     assert found["prediction"]["rows"] == 700
     assert found["features"][0]["more"]["chi_square"]["q"] < 0.05
     said = run(calibrated, "drift", MODEL, "--window", MOVED)
-    assert "1 of 3 features differ from the reference by more than chance" in said.replace("\n", " ")
+    assert "1 of 3 features differs from the reference by more than chance" in said.replace("\n", " ")
     assert "calibrated to 2 false alarms a month" in run(calibrated, "drift-thresholds", MODEL)
     together = json.loads(run(calibrated, "drift", MODEL, "--window", MOVED, "--multivariate", "--json"))
     assert (together["rows"], together["reference_rows"]) == (700, 1000)
@@ -168,7 +168,7 @@ def page(calibrated: House) -> Iterator[AppTest]:
 def test_the_page_says_it_all(page: AppTest) -> None:
     assert not page.exception
     said = words(page)
-    assert "1 of 3 features differ from the reference by more than chance" in said
+    assert "1 of 3 features differs from the reference by more than chance" in said
     assert "Every measure of amount" in said
     assert "calibrated to 2 false alarms a month in windows of 7 days over all of them" in said
     page.button(key="together-ask").click().run()

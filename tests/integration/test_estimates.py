@@ -73,6 +73,14 @@ def test_the_scoreboard_says_when_they_are_worth_something_else(house: House) ->
     assert "not worth what they were" in found.reason
 
 
+def test_every_realized_metric_that_can_be_foretold_is_estimated(house: House) -> None:
+    line = house[MODEL].scoreboard("9w", "1w").lines[0]
+    there = house[MODEL].metrics(line.window, exact=True).metrics
+    assert there.keys() - line.realized.keys() == {"ks", "mean_score", "flagged"}
+    for name, metric in line.realized.items():
+        assert metric.value == pytest.approx(there[name].value, abs=1e-12), name
+
+
 def test_too_few_rows_say_how_many_would_do(house: House) -> None:
     found = house[MODEL].estimate("12h")
     assert found.metrics == {}
@@ -116,7 +124,7 @@ def test_the_command_line_says_the_same(house: House) -> None:
     assert board["standing"] == "concept drift suspected"
     assert len(board["lines"]) == WEEKS
     shown = CliRunner().invoke(app, ["estimate", MODEL, "--window", "7d", *where])
-    assert "Not to be relied on" in " ".join(shown.output.split())
+    assert "Do not rely on it" in " ".join(shown.output.split())
     listed = CliRunner().invoke(app, ["estimate", MODEL, "--scoreboard", "--window", "9w", *where])
     assert "concept drift suspected" in listed.output
 

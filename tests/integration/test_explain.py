@@ -139,7 +139,7 @@ def test_by_page(house: House) -> None:
         begun = open_page("explain")
         assert "The newest predictions" in words(begun)
         begun.button(key="ask-importance").click().run()
-        assert "Dealt out anew, 2 of 3 features make the ROC AUC worse" in words(begun)
+        assert "Shuffling 2 of 3 features, one at a time, makes the ROC AUC worse" in words(begun)
         begun.button(key="ask-attribution").click().run()
         assert "None of 3 features contributes more or less" in words(begun)
 

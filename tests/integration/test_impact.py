@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 from pilothouse.app.cli.commands import app as cli
 from pilothouse.data.errors import BadData, NoReason, UnknownVersion
 from pilothouse.data.measures.impact import Verdict
+from pilothouse.data.rollups.profile import Profile
 from pilothouse.data.windows import parse_time
 from pilothouse.ops.house import House
+from pilothouse.ops.measuring.frames import reference_rows
 
 FIRST = parse_time("2026-03-01T00:00:00Z")
 ROWS = 1500
@@ -107,3 +109,17 @@ def test_a_sensitive_column_is_shown_for_a_reason_only(house: House) -> None:
     assert shown.features[0].name == "amount"
     assert loans.audit()[0].act == "unmask"
     loans.set_class("amount", "plain")
+
+
+def test_the_reference_is_scored_again_only_when_its_rows_are_others(house: House) -> None:
+    model = house[MODEL]
+    version, file = model.version(1), house.workspace.reference(MODEL, model.row.profile_id) / Profile.SAMPLE
+    before, kept = reference_rows(model, version), file.read_bytes()
+    assert reference_rows(model, version).equals(before)
+    fewer = file.with_name("fewer.parquet")
+    pl.read_parquet(file).head(10).write_parquet(fewer)
+    fewer.replace(file)
+    try:
+        assert reference_rows(model, version).equals(before.head(10))
+    finally:
+        file.write_bytes(kept)

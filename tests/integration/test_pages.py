@@ -9,6 +9,7 @@ import pytest
 from tests.support.dashboard import PAGES, dashboard_of, open_page, words
 from tests.support.small import MODEL, make_small, planted
 
+from pilothouse.data.history import counting
 from pilothouse.data.workspace import Workspace
 
 
@@ -64,7 +65,7 @@ SILENT = {
     "performance": "There are no predictions in this range.",
     "drift": "No predictions in this range.",
     "quality": "No rows in this range, so no rule can be checked.",
-    "segments": "Too few labels to compare segments yet.",
+    "segments": "There are no predictions in this range.",
     "explain": "there is nothing to explain yet.",
     "releases": f"Version 1 is the champion of {MODEL} since",
     "retrain": f"{MODEL} has not been retrained here yet.",
@@ -84,12 +85,24 @@ def test_it_says_where_rows_are_sent_to(silent: None) -> None:
     assert "Start the service with" in said
 
 
+def test_a_log_without_rows_is_not_scanned_hour_by_hour(silent: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fourteen days are 336 hours, and each scan opens a connection: the pages ended at the limit of a question."""
+
+    def no_scan(*_: object, **__: object) -> None:
+        raise AssertionError("the log was scanned")
+
+    monkeypatch.setattr(counting, "outcomes_between", no_scan)
+    said = words(open_page("model"))
+    assert "Latest rows" in said
+
+
 ASKED = SILENT | {
     "model": "Predictions arrive, labels do not yet.",
     "explain": "The newest predictions",
     "performance": "Predictions arrive, labels do not yet.",
     "drift": "features differ from the reference by more than chance",
     "quality": "rules hold, each for at least 99.0% of the rows.",
+    "segments": "Too few labels to compare segments yet.",
 }
 
 

@@ -148,7 +148,7 @@ def test_metrics_of_the_teams_own(house: House, tmp_path: Path) -> None:
         with pytest.raises(BadPolicy):
             loans.add_metric(name, entry)
     assert [m.name for m in loans.drop_metric("banded")] == ["profit", "broken"]
-    with pytest.raises(BadPolicy, match="one of its own: profit, broken"):
+    with pytest.raises(BadPolicy, match="one that was added: profit, broken"):
         loans.drop_metric("banded")
     loans.add_metric("rows", planted_metric)
     assert {own.metric.name: own.found.value for own in house[MODEL].metrics("8w").own}["rows"] == ROWS - 100

@@ -16,9 +16,11 @@ from tests.planted import (
     quality,
     quiet_answers,
     quiet_months,
+    shared_health,
     shared_hours,
     shared_impact,
     shared_months,
+    shared_segments,
     weak_segments,
 )
 from tests.planted.verdict import Verdict
@@ -35,9 +37,11 @@ CASES: dict[str, Callable[[str], list[Verdict]]] = {
     "performance": performance.run,
     "quiet_answers": quiet_answers.run,
     "quiet_months": quiet_months.run,
+    "shared_health": shared_health.run,
     "shared_hours": shared_hours.run,
     "shared_impact": shared_impact.run,
     "shared_months": shared_months.run,
+    "shared_segments": shared_segments.run,
     "weak_segments": weak_segments.run,
     "quality": quality.run,
 }

@@ -13,10 +13,11 @@ from pilothouse.data.measures.calibrate_classes import ClassCalibration, calibra
 from pilothouse.data.measures.estimate import Expected
 from pilothouse.data.measures.estimate_classes import ToldClasses, estimate_classes
 from tests.planted.estimate_class_worlds import ClassRows, ClassWorld, covariate, covariate_fitted, weeks
-from tests.planted.estimates import Both, Guess, noticed, quiet, share, suspected_weeks
+from tests.planted.estimates import Both, Guess, noticed, quiet, share, shares, suspected_weeks
 from tests.planted.verdict import Verdict
 
 SEEDS = {"small": 2, "full": 20}
+BESIDES = ("kappa", "mcc", "top_2", "top_3", "ece")
 NANNYML = Path(__file__).resolve().parents[1] / "golden" / "data" / "nannyml_cbpe_classes.json"
 
 
@@ -41,6 +42,7 @@ def _covered(
         mine = [guess for guess in guesses if guess[0] == name]
         yield share(f"{case}: realized {name} in the band", mine, seeds)
         yield _rival(f"{case}: realized {name} in NannyML's band", mine, [window[theirs] for window in windows], seeds)
+    yield from shares(case, BESIDES, guesses, seeds)
 
 
 def _rival(name: str, guesses: Sequence[Guess], bands: Sequence[Sequence[float]], seeds: int) -> Verdict:

@@ -33,6 +33,7 @@ from tests.planted.verdict import Verdict
 
 SEEDS = {"small": 2, "full": 20}
 NANNYML = Path(__file__).resolve().parents[1] / "golden" / "data" / "nannyml_cbpe.json"
+BESIDES = ("balanced_accuracy", "specificity", "mcc", "ece")
 NOTICED_WITHIN = 6
 _THRESHOLD = 0.5
 _FIRST = datetime(2026, 1, 5, tzinfo=UTC)
@@ -69,6 +70,7 @@ def _covered(case: str, make: Callable[[int], World], seeds: int, rival: Sequenc
             name=f"{case}: realized ROC AUC in NannyML's band", seeds=seeds, value=float(inside), unit="share",
             detail=f"mean width {width:.4f}; three of its standard errors either way, ours are of 95 %",
         ),
+        *shares(case, BESIDES, guesses, seeds),
     ]  # fmt: skip
 
 
@@ -87,6 +89,14 @@ def share(name: str, guesses: Sequence[Guess], seeds: int) -> Verdict:
     goal = 0.9 if seeds >= SEEDS["full"] else 0.75
     detail = f"mean width {width:.4f}, mean of realized - estimated {bias:+.4f}"
     return Verdict(name=name, seeds=seeds, value=float(np.mean(inside)), unit="share", goal=goal, detail=detail)
+
+
+def shares(case: str, names: Sequence[str], guesses: Sequence[Guess], seeds: int) -> list[Verdict]:
+    """Of each metric of `names` by itself."""
+    return [
+        share(f"{case}: realized {name} in the band", [guess for guess in guesses if guess[0] == name], seeds)
+        for name in names
+    ]
 
 
 def half(expected: Expected) -> float:

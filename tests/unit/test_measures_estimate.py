@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import foldnorm
 
 from pilothouse.data.measures.calibrate import Calibration, Way, calibrate, why_not_calibrate
+from pilothouse.data.measures.distances import expected_distances
 from pilothouse.data.measures.estimate import METRICS, Expected, Told, estimate_binary, metrics_of
 from pilothouse.data.measures.estimate_loss import Foretold, LossModel, estimate_errors
 from pilothouse.data.measures.outcomes import Floats
@@ -122,6 +124,25 @@ def test_the_noise_is_what_labels_drawn_by_their_chances_show(known: Calibration
         seen = np.array([value[name] for value in drawn])
         assert seen.std() == pytest.approx(each.noise, rel=0.15)
         assert seen.mean() == pytest.approx(each.value, abs=0.25 * each.noise)
+
+
+def test_scores_that_are_true_are_off_by_chance_alone() -> None:
+    scores, rng = np.random.default_rng(11).beta(2, 2, 1000), np.random.default_rng(12)
+    told = Told(scores=scores, said=scores > 0.5, chances=scores, blocks=np.zeros(1000, np.int64), doubt=np.zeros(1))
+    found = estimate_binary(told)["ece"]
+    assert isinstance(found, Expected)
+    drawn = [values(Told.realized(scores, told.said, rng.random(1000) < scores))["ece"] for _ in range(300)]
+    assert found.value == pytest.approx(np.mean(drawn), rel=0.05)
+    assert found.noise == pytest.approx(np.std(drawn), rel=0.15)
+
+
+@pytest.mark.parametrize(("said", "chance"), [(0.3, 0.3), (0.5, 0.3), (0.2, 0.3), (0.9, 0.01), (0.4, 1.0), (0.0, 0.0)])
+def test_a_distance_is_a_folded_normal_number(said: float, chance: float) -> None:
+    found = expected_distances(np.full(50, said), np.full(50, chance), np.zeros(50, np.int64))
+    gap, spread = abs(said - chance) * 50, math.sqrt(50 * chance * (1 - chance))
+    mean, square = foldnorm.stats(gap / spread, scale=spread) if spread else (gap, 0.0)
+    assert 50 * found.value == pytest.approx(mean)
+    assert 50 * found.noise == pytest.approx(math.sqrt(square), abs=1e-6)
 
 
 def test_too_few_reference_rows_say_how_many_would_do() -> None:

@@ -13,8 +13,10 @@ from pilothouse.data.measures.calibrate import Way
 from pilothouse.data.measures.calibrate_classes import ClassCalibration, calibrate_classes, why_not_calibrate_classes
 from pilothouse.data.measures.chances import MOST_CLASSES
 from pilothouse.data.measures.estimate import Expected, Told, estimate_binary, metrics_of
-from pilothouse.data.measures.estimate_classes import METRICS, ToldClasses, estimate_classes
+from pilothouse.data.measures.estimate_classes import ToldClasses, estimate_classes, metric_names
 from pilothouse.data.measures.outcomes import Floats, Ints
+
+FOUR = metric_names(4)
 
 
 def world(rows: int = 3000, classes: int = 4, seed: int = 0) -> tuple[Floats, Ints]:
@@ -60,7 +62,12 @@ def test_two_classes_are_estimated_as_a_binary_model_is() -> None:
     known = calibrate_classes(scores, labels, Way.ISOTONIC)
     several = estimate_classes(told_by(known, window))
     two = estimate_binary(Told.by(known.curves[1], window[:, 1], window.argmax(axis=1) == 1))
-    for name, mine in (("accuracy", "accuracy"), ("log_loss", "log_loss"), ("macro_roc_auc", "roc_auc")):
+    for name, mine in (
+        ("accuracy", "accuracy"),
+        ("log_loss", "log_loss"),
+        ("macro_roc_auc", "roc_auc"),
+        ("mcc", "mcc"),
+    ):
         one, other = several[name], two[mine]
         assert isinstance(one, Expected)
         assert isinstance(other, Expected)
@@ -77,7 +84,7 @@ def test_the_noise_is_what_labels_drawn_by_their_chances_show(known: ClassCalibr
     for _ in range(300):
         labels = (told.chances.cumsum(axis=1) < rng.random((800, 1))).sum(axis=1).clip(max=3)
         drawn.append(values(ToldClasses.realized(scores, told.said, labels)))
-    for name in METRICS:
+    for name in FOUR:
         each, seen = expected[name], np.array([found[name] for found in drawn])
         assert isinstance(each, Expected)
         assert seen.std() == pytest.approx(each.noise, rel=0.15)
@@ -104,7 +111,7 @@ def test_the_order_of_rows_does_not_matter(known: ClassCalibration, seed: int) -
     scores = np.round(world(300, seed=7)[0], 2)
     shuffled = np.random.default_rng(seed).permutation(scores)
     first, second = estimate_classes(told_by(known, scores)), estimate_classes(told_by(known, shuffled))
-    for name in METRICS:
+    for name in FOUR:
         one, other = first[name], second[name]
         assert isinstance(one, Expected)
         assert isinstance(other, Expected)
@@ -117,7 +124,7 @@ def test_the_order_of_classes_does_not_matter() -> None:
     there = np.argsort(turned)
     first = estimate_classes(told_by(calibrate_classes(scores, labels, Way.BETA), window))
     second = estimate_classes(told_by(calibrate_classes(scores[:, turned], there[labels], Way.BETA), window[:, turned]))
-    for name in METRICS:
+    for name in FOUR:
         one, other = first[name], second[name]
         assert isinstance(one, Expected)
         assert isinstance(other, Expected)
@@ -128,7 +135,7 @@ def test_versions_pooled_are_as_all_rows_of_one(known: ClassCalibration) -> None
     scores = world(500, seed=9)[0]
     pooled = estimate_classes(ToldClasses.pooled([told_by(known, scores[:200]), told_by(known, scores[200:])]))
     alone = estimate_classes(told_by(known, scores))
-    for name in METRICS:
+    for name in FOUR:
         one, other = pooled[name], alone[name]
         assert isinstance(one, Expected)
         assert isinstance(other, Expected)
@@ -153,7 +160,8 @@ def test_a_class_that_nobody_says_or_expects_is_left_out_of_the_means() -> None:
     wide = np.column_stack([scores, np.zeros(400)])
     said = scores.argmax(axis=1)
     three, four = (values(ToldClasses.realized(each, said, labels)) for each in (scores, wide))
-    assert four == pytest.approx(three)
+    assert four["top_3"] == 1
+    assert {name: four[name] for name in three} == pytest.approx(three)
 
 
 def test_a_class_of_few_reference_rows_is_taken_as_it_is() -> None:
@@ -168,7 +176,7 @@ def test_many_classes_are_estimated_in_their_time() -> None:
     known = calibrate_classes(scores, labels)
     assert {curve.way for curve in known.curves} <= {Way.BETA, Way.AS_IT_IS}
     found = values(told_by(known, scores))
-    assert set(found) == set(METRICS)
+    assert set(found) == set(metric_names(MOST_CLASSES + 10))
     assert found["accuracy"] == pytest.approx((scores.argmax(axis=1) == labels).mean(), abs=0.03)
 
 
@@ -190,7 +198,7 @@ def test_rows_without_a_finite_probability_are_left_out(known: ClassCalibration)
 
 def test_no_row_at_all_is_said_so(known: ClassCalibration) -> None:
     found = metrics_of(estimate_classes(told_by(known, np.full((1, 4), np.nan))))
-    assert set(found) == set(METRICS)
+    assert set(found) == set(FOUR)
     assert {m.reason for m in found.values()} == {"no row has a probability for each class"}
 
 
@@ -202,6 +210,25 @@ def test_one_class_alone_has_no_order() -> None:
     assert "compares several" in found["macro_roc_auc"].reason
     none = metrics_of(estimate_classes(ToldClasses.realized(scores, zeros, zeros + 3)))
     assert none["accuracy"].reason == "no row is expected to be of any class"
+
+
+def test_what_only_one_class_is_said_of_agrees_with_nothing() -> None:
+    """As realized performance has it: kappa is 0 and a correlation cannot be said; of one class alone neither can."""
+    scores, labels = world(200, seed=15)
+    said = np.zeros(200, np.int64)
+    found = metrics_of(estimate_classes(ToldClasses.realized(scores, said, labels)))
+    assert found["kappa"].value == pytest.approx(0)
+    assert "one class alone was said" in found["mcc"].reason
+    alone = metrics_of(estimate_classes(ToldClasses.realized(scores, said, said)))
+    assert "compares several" in alone["kappa"].reason
+
+
+def test_of_equal_probabilities_the_first_class_is_the_likeliest() -> None:
+    even = np.full((120, 4), 0.25)
+    first, last = (np.full(120, place) for place in (1, 2))
+    assert values(ToldClasses.realized(even, first, first))["top_2"] == 1
+    found = values(ToldClasses.realized(even, last, last))
+    assert (found["top_2"], found["top_3"]) == (0, 1)
 
 
 def test_too_few_reference_rows_say_how_many_would_do() -> None:

@@ -74,6 +74,7 @@ def test_decay_beyond_chance_is_critical_and_says_since_when() -> None:
         (with_(recent=stretch(0.69, half=0.05)), {"auc_decay": State.WATCH}),
         (with_(recent=stretch(0.69), past=()), {"auc_reference": State.CRITICAL}),
         (with_(recent=stretch(0.65, half=0.1), past=()), {}),
+        (with_(recent=stretch(0.69, half=0.025), past=()), {"auc_reference": State.WATCH}),
         (with_(past=(stretch(0.9, back=timedelta(weeks=40)),)), {}),
         (with_(past=(stretch(0.9, back=FOUR_WEEKS, labelled=20),)), {}),
         (with_(drift=(drifted("temp", 0.3), drifted("wind", 0.19))), {"drift": State.WATCH}),

@@ -54,6 +54,12 @@ def test_a_margin_keeps_its_budget(budget: float, days: int, shared: float) -> N
     assert alarms_per_month(margin, days, shared) <= budget * 1.001
 
 
+def test_a_long_span_beside_an_unsure_reference_uses_its_budget_up() -> None:
+    margin = margin_for(0.1, 91, 0.5)
+    assert LEAST_MARGIN < margin < 2
+    assert alarms_per_month(margin, 91, 0.5) == pytest.approx(0.1, rel=1e-3)
+
+
 def test_more_rows_and_larger_losses_are_seen_better() -> None:
     powers = [watch(EXPECTED, 28, rows, 0.02, 0.1).power for rows in (1_000, 10_000, 100_000)]
     assert powers == sorted(powers)

@@ -9,19 +9,20 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.planted.shared_hours import SIGNATURES, both_of, by_rows, counted
 from tests.planted.shared_impact import effects_of
 from tests.planted.shared_worlds import BINARY, DRAWS, REGRESSION, drifted
 
 from pilothouse.app import together_words as words
-from pilothouse.data.history.apart import DAYS, HOURS, WEEKS, bucket_windows
+from pilothouse.data.history.apart import bucket_windows
 from pilothouse.data.history.results import Metric
 from pilothouse.data.measures import cells, classes, ranked
 from pilothouse.data.measures.bands import auc_with_variance
 from pilothouse.data.measures.power import Expected, gap_and_allowance, terms_of, watch
 from pilothouse.data.measures.reweighting import support
+from pilothouse.data.measures.row_buckets import DAYS, HOURS, WEEKS
 from pilothouse.data.measures.together import (
     LEAST_BUCKETS,
     Spread,
@@ -71,6 +72,8 @@ def test_the_order_of_buckets_does_not_matter(hits: list[int]) -> None:
     assert second.error == pytest.approx(first.error, abs=1e-12)
 
 
+# The first of them waits until SciPy is imported.
+@settings(deadline=None)
 @given(st.floats(0, 10), st.floats(6, 500))
 def test_a_band_never_becomes_narrower_nor_leaves_what_a_value_can_be(error: float, buckets: float) -> None:
     found = widened(SURE, Spread(error=error, buckets=buckets), DAYS)

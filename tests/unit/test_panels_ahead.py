@@ -103,7 +103,7 @@ def test_buckets_that_cannot_be_estimated_say_why() -> None:
     )
     assert (
         found.note
-        == f"{course(*PLAIN).note} Buckets whose labels are still arriving have no estimate here: 43 rows; 100 would do."
+        == f"{course(*PLAIN).note} No estimate is drawn where labels are still arriving: 43 rows; 100 would do."
     )
 
 

@@ -49,7 +49,7 @@ def test_immature_weeks_are_grey_and_hang_on_the_last_mature_one():
     assert drawn["ROC AUC"]["y"] == [0.7, 0.68, None]
     assert drawn["still arriving"]["y"] == [None, 0.68, 0.6]
     assert drawn["still arriving"]["line"]["color"] == Colour.REFERENCE
-    assert panel.answer == "Last bucket 0.600; best in view 0.700."
+    assert panel.answer == "0.600 in the newest week, some labels still to come; 0.700 in the best week in view."
     assert [row[-1] for row in panel.rows.rows] == [0.7, 0.68, 0.6]
 
 
@@ -67,7 +67,7 @@ def test_without_labels_the_way_out_is_said():
 
 def test_calibration_says_both_shares():
     panel = performance.said_and_happened([point(0, 0.7)], VIEW)
-    assert panel.answer == "Last full bucket: it said 20.0%, 25.0% came true."
+    assert panel.answer == "In the newest week with all labels it said 20.0%; 25.0% came true."
 
 
 def test_events_stand_on_the_chart_lead_to_their_audit_row_and_cannot_be_markup():

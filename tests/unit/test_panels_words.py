@@ -124,7 +124,7 @@ def test_is_it_right_answers_first():
     said = sentences.is_it_right(Health(state=State.HEALTHY), measured)
     assert said == "Yes. Its ROC AUC is 0.700 on 90 labelled rows of this range."
     critical = a_line("a", State.CRITICAL).health
-    assert sentences.is_it_right(critical, measured) == "No, not as it stands. 1 reason critical:"
+    assert sentences.is_it_right(critical, measured) == "No, not as it stands. 1 critical reason:"
     silent = replace(measured, rows=0, labelled=0, metrics={})
     assert sentences.is_it_right(Health(state=State.NO_DATA), silent).endswith(
         "There are no predictions in this range."

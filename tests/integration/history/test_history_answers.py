@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -92,6 +93,11 @@ def test_weekly_auc_is_that_of_the_exported_rows(book: Book) -> None:
         assert point.metrics["roc_auc"].value == pytest.approx(roc_auc_score(truth["label"], truth["score"]), abs=0.001)
     assert points[2].coverage == pytest.approx(0.8, abs=0.01)
     assert [point.mature for point in points] == [True, True, True, True, False]
+    pairs = book.history().stretches(Window(NOW - 4 * WEEK, NOW), 2 * WEEK)
+    assert [pair.window for pair in pairs] == [Window(a.window.start, b.window.end) for a, b in pairwise(points)]
+    assert [pair.labelled for pair in pairs] == [a.labelled + b.labelled for a, b in pairwise(points)]
+    whole = book.history().performance(pairs[1].window).metrics["roc_auc"]
+    assert pairs[1].metrics["roc_auc"].value == pytest.approx(whole.value)
 
 
 def test_auc_with_one_positive_in_a_thousand(book: Book) -> None:
