@@ -1,4 +1,4 @@
-"""How the dashboard is started: `python -m pilothouse.app.launch PORT`, in the folder's name that PILOTHOUSE_WORKSPACE holds.
+"""How the dashboard is started: `python -m pilothouse.app.launch PORT`, for the workspace PILOTHOUSE_WORKSPACE names.
 
 Streamlit runs a page's script, and so its imports, when the first browser asks for it. These take seconds, of which the
 browser spends most on loading itself, so a thread makes them as soon as the server answers.
@@ -29,7 +29,7 @@ _WHERE_USED = (
     "sklearn.linear_model",
     "sklearn.isotonic",
 )
-"""What pages import only where they use it, as all of us do with what takes long."""
+"""What pages import only where they use it."""
 
 
 def dashboard_argv(port: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pilothouse.app import formats, markup
+from pilothouse.app import formats, markup, together_words
 from pilothouse.app.panel import Panel, Table
 from pilothouse.app.panels import charts
 from pilothouse.app.theme import Colour
@@ -95,7 +95,7 @@ def note(found: Fairness) -> str:
     if not found.groups and not found.left_out:
         return ""
     rule = f"Four-fifths rule: {found.four_fifths.reason} " if found.four_fifths and not found.reason else ""
-    return rule + _rows_note(found)
+    return f"{rule}{_rows_note(found)} {together_words.of_bands({together_words.ROWS})}"
 
 
 def _rows_note(found: Fairness) -> str:

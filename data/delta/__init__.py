@@ -9,7 +9,7 @@ from pilothouse.data.delta.checks import Damage, unchecked
 from pilothouse.data.delta.folder import DeltaFolder
 from pilothouse.data.delta.journal import KEPT_HOURS, REOPEN_EVERY
 from pilothouse.data.delta.merging import exchange, fitted, purge, rows_in, verify_table
-from pilothouse.data.delta.newest import newest, newest_commit
+from pilothouse.data.delta.newest import newest
 from pilothouse.data.delta.quarantine import damages, forget
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "fitted",
     "forget",
     "newest",
-    "newest_commit",
     "purge",
     "rows_in",
     "unchecked",

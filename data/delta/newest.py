@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -10,11 +9,8 @@ from threading import Lock
 from pilothouse.data.delta.folder import DeltaFolder
 
 _TABLES_REMEMBERED = 192
-_NO_TABLE = ("", 0)
 
-Commit = tuple[str, int]
-
-_opened: OrderedDict[Path, tuple[Commit | None, DeltaFolder]] = OrderedDict()
+_opened: OrderedDict[Path, tuple[int | None, DeltaFolder]] = OrderedDict()
 _lock = Lock()
 
 
@@ -23,12 +19,11 @@ def newest(folder: DeltaFolder) -> DeltaFolder:
 
     All of the process share it, so it is neither refreshed nor written through. Raises DamagedFile as `folder.table` does.
     """
-    commit = newest_commit(folder.path)
     with _lock:
         held = _opened.get(folder.path)
-        if held is None or commit is None or held[0] != commit or not held[1].schema.equals(folder.schema):
+        if held is None or not _is_newest(*held) or not held[1].schema.equals(folder.schema):
             folder.table()
-            held = (commit, folder)
+            held = (_inode(folder), folder)
         _opened[folder.path] = held
         _opened.move_to_end(folder.path)
         while len(_opened) > _TABLES_REMEMBERED:
@@ -36,14 +31,16 @@ def newest(folder: DeltaFolder) -> DeltaFolder:
     return held[1]
 
 
-def newest_commit(table: Path) -> Commit | None:
-    """Name and inode of a Delta table's newest log entry; the inode, for a table that was made anew.
+def _is_newest(inode: int | None, folder: DeltaFolder) -> bool:
+    """Whether the table is neither a commit further than `folder` nor made anew. The whole log is not looked through."""
+    if folder.version is None:
+        return not folder.journal.folder.is_dir()
+    return inode is not None and _inode(folder) == inode and not folder.journal.entry(folder.version + 1).exists()
 
-    A table that nothing has been written to yet has one answer too; None where a log stands without entries.
-    """
-    log = table / "_delta_log"
-    if not log.is_dir():
-        return _NO_TABLE
-    with os.scandir(log) as entries:
-        commits = [(entry.name, entry.inode()) for entry in entries if entry.name.endswith(".json")]
-    return max(commits, default=None)
+
+def _inode(folder: DeltaFolder) -> int | None:
+    """That of the log entry that `folder` stands at; None without a table, and where the entry has been cleaned away."""
+    try:
+        return None if folder.version is None else folder.journal.entry(folder.version).stat().st_ino
+    except FileNotFoundError:
+        return None

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from pilothouse.data.delta import DeltaFolder, newest, newest_commit
+from pilothouse.data.delta import DeltaFolder, newest
 from pilothouse.data.history.results import Watermark
 from pilothouse.data.log.tables import label_folder, prediction_folder
 from pilothouse.data.policies import LabelPolicy
@@ -61,6 +61,11 @@ class Opened:
     extent: Extent
     memory: Memory[pl.DataFrame] = field(default_factory=Memory)
 
+    def stands_at(self, rollups: DeltaFolder, source: Source) -> bool:
+        """Whether these are the very handles."""
+        held = (self.rollups, self.source.labels, self.source.predictions)
+        return all(a is b for a, b in zip(held, (rollups, source.labels, source.predictions), strict=True))
+
     def data_end(self, zone: ZoneInfo) -> datetime | None:
         """End of the business hour that holds the newest sealed row; None without rows."""
         newest_row = self.extent.newest
@@ -79,30 +84,25 @@ class Opened:
         )
 
 
-_opened: OrderedDict[Hashable, tuple[Hashable, Opened]] = OrderedDict()
+_opened: OrderedDict[Hashable, Opened] = OrderedDict()
 _lock = Lock()
 
 
 def open_tables(workspace: Workspace, model: str, signature: Signature, policy: LabelPolicy) -> Opened:
     """The tables at their newest versions; those of the last call as long as nobody has committed since."""
     key = (workspace.root, model, signature, policy)
-    folders = (workspace.rollups(model), workspace.labels(model), workspace.predictions(model))
-    commits = tuple(newest_commit(folder) for folder in folders)
     with _lock:
+        # Roll-ups are opened before the log's tables, so that they have never taken in more than those show; and labels
+        # before predictions, so that the prediction of every label seen is in sight.
+        rollups = newest(rollup_folder(workspace, model))
+        labels = newest(label_folder(workspace, model, signature))
+        source = Source(newest(prediction_folder(workspace, model, signature)), labels, signature, policy)
         found = _opened.get(key)
-        if found is None or found[0] != commits or None in commits:
-            found = (commits, _open(workspace, model, signature, policy))
+        if found is None or not found.stands_at(rollups, source):
+            extent = table_extent(source.predictions)
+            found = Opened(rollups=rollups, source=source, cursor=Cursor.of(rollups), extent=extent)
         _opened[key] = found
         _opened.move_to_end(key)
         while len(_opened) > _MODELS_REMEMBERED:
             _opened.popitem(last=False)
-    return found[1]
-
-
-def _open(workspace: Workspace, model: str, signature: Signature, policy: LabelPolicy) -> Opened:
-    # Roll-ups are opened before the log's tables, so that they have never taken in more than those show.
-    rollups = newest(rollup_folder(workspace, model))
-    # Labels before predictions, so that the prediction of every label seen is in sight.
-    labels = newest(label_folder(workspace, model, signature))
-    source = Source(newest(prediction_folder(workspace, model, signature)), labels, signature, policy)
-    return Opened(rollups=rollups, source=source, cursor=Cursor.of(rollups), extent=table_extent(source.predictions))
+    return found

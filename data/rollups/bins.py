@@ -185,7 +185,8 @@ def _quantile_lefts(values: Floats) -> Floats:
 
 def numbers(column: pl.Series) -> Floats:
     """`column` as float64; null becomes NaN."""
-    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    # By itself `to_numpy` writes NaN for null; `fill_null` costs half a millisecond a column however few the rows.
+    return column.cast(pl.Float64).to_numpy()
 
 
 def texts(column: pl.Series) -> pl.Series:
