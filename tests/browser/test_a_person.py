@@ -105,7 +105,7 @@ def see_what_is_wrong(page: Page, house_runs: Running) -> None:
     ).to_be_visible()
     page.get_by_text("Why: look at the model").click()
     settle(page)
-    expect(page.get_by_text("No, not as it stands")).to_be_visible()
+    expect(page.get_by_text("Mostly, but keep an eye on it")).to_be_visible()
     expect(page.get_by_text("ROC AUC by week")).to_be_visible()
 
 
