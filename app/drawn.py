@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import plotly.io
 from plotly.basedatatypes import BaseFigure
 
 
@@ -22,12 +23,13 @@ class Drawn(BaseFigure):  # type: ignore[misc]
 
     def to_dict(self) -> dict[str, Any]:
         """The spec with the template in force, which Plotly would put there, and which Streamlit's colours rest on."""
-        return {**self._spec, "layout": {"template": _template(), **self._spec.get("layout", {})}}
+        return {
+            **self._spec,
+            "layout": {"template": _template(plotly.io.templates.default), **self._spec.get("layout", {})},
+        }
 
 
-@lru_cache(maxsize=1)
-def _template() -> dict[str, Any]:
-    import plotly.io
-
-    template: dict[str, Any] = plotly.io.templates[plotly.io.templates.default].to_plotly_json()
+@lru_cache(maxsize=4)
+def _template(name: str) -> dict[str, Any]:
+    template: dict[str, Any] = plotly.io.templates[name].to_plotly_json()
     return template

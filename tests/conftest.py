@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """A test never sees the user's own environment."""
-    for name in [n for n in os.environ if n.startswith(("PILOTHOUSE_", "STREAMLIT_", "BENTOML_"))]:
+    """A test never sees the user's own environment, nor how wide a terminal is."""
+    for name in [n for n in os.environ if n.startswith(("PILOTHOUSE_", "STREAMLIT_", "BENTOML_")) or n == "COLUMNS"]:
         del os.environ[name]
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 

@@ -126,7 +126,7 @@ def test_the_command_line_says_the_same(house: House) -> None:
     shown = CliRunner().invoke(app, ["estimate", MODEL, "--window", "7d", *where])
     assert "Do not rely on it" in " ".join(shown.output.split())
     listed = CliRunner().invoke(app, ["estimate", MODEL, "--scoreboard", "--window", "9w", *where])
-    assert "concept drift suspected" in listed.output
+    assert "Concept drift suspected" in listed.output
 
 
 def test_the_page_shows_both_lines_and_says_what_they_are_worth(house: House) -> None:

@@ -96,7 +96,7 @@ def test_the_command_line_says_the_same(house: House) -> None:
     told = CliRunner().invoke(app, ["estimate", TRIAGE, "--window", "28d", *where, "--json"])
     assert json.loads(told.output)["metrics"]["macro_f1"]["kind"] == "estimated"
     listed = CliRunner().invoke(app, ["estimate", TRIAGE, "--scoreboard", "--window", "6w", *where])
-    assert "the estimates hold" in listed.output
+    assert "The estimates hold" in listed.output
     none = CliRunner().invoke(app, ["estimate", BARE, "--window", "42d", *where])
     assert "probability for each class" in " ".join(none.output.split())
 
