@@ -53,7 +53,7 @@ class Gap:
     @classmethod
     def of(cls, inside: Bools, values: Floats, together: Buckets | None = None) -> Gap:
         """Of the rows `inside`. values : finite, shape (rows,). together : rows that count as one draw."""
-        buckets = Buckets(by="", places=np.zeros(len(values), np.int64)) if together is None else together
+        buckets = together or Buckets.one(len(values))
         # About 0, so that sums of squares keep their digits.
         beyond = values - values.mean() if len(values) else values
         here, everywhere = (
@@ -104,11 +104,6 @@ class Gap:
 def difference(inside: Bools, values: Floats, together: Buckets | None = None) -> Metric:
     """The mean of the rows `inside` less that of the others, with its 95 % band; see `Gap`."""
     return Gap.of(inside, values, together).metric()
-
-
-def chance_of(inside: Bools, values: Floats, together: Buckets | None = None) -> float:
-    """One-sided p-value that the rows `inside` have no higher mean than the others; see `Gap`."""
-    return Gap.of(inside, values, together).chance()
 
 
 def sums_by(places: Ints, buckets: int, values: Floats) -> Floats:

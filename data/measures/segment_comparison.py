@@ -136,8 +136,8 @@ class _Summed:
 
     def __init__(self, values: Floats, together: Buckets | None) -> None:
         self._values, self._by = values, None if together is None else together.by
-        self._places = np.zeros(len(values), np.int64) if together is None else together.places
-        self._buckets = int(self._places.max(initial=-1)) + 1
+        buckets = together or Buckets.one(len(values))
+        self._places, self._buckets = buckets.places, buckets.number
         self._all = sums_by(self._places, self._buckets, values)
 
     def of(self, rows: Ints) -> tuple[Floats, Floats]:

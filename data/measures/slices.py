@@ -346,8 +346,8 @@ class _Confirming:
     def __init__(self, loss: Floats, measuring: Bools, together: Buckets | None) -> None:
         self._loss, self._measuring, self._unseen = loss, measuring, measuring
         self._by = None if together is None else together.by
-        self._places = np.zeros(len(loss), np.int64) if together is None else together.places
-        self._buckets = int(self._places.max()) + 1
+        buckets = together or Buckets.one(len(loss))
+        self._places, self._buckets = buckets.places, buckets.number
         self._all = self._left = self._sums(measuring)
 
     def chance(self, mask: Bools) -> float:

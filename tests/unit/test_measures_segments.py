@@ -19,7 +19,7 @@ from pilothouse.data.measures.fairness import (
     judge_fairness,
     rates,
 )
-from pilothouse.data.measures.gaps import benjamini_yekutieli, chance_of, difference
+from pilothouse.data.measures.gaps import Gap, benjamini_yekutieli, difference
 from pilothouse.data.measures.row_buckets import Buckets
 from pilothouse.data.measures.segment_comparison import compare_means, compare_ranking
 from pilothouse.data.measures.slices import Found, SliceRule, cut_columns, find_slices, half_of, rows_of
@@ -165,8 +165,8 @@ def test_the_difference_is_that_of_welch() -> None:
     assert gap.value is not None
     assert gap.low is not None
     assert gap.value / ((gap.value - gap.low) / 1.959963984540054) == pytest.approx(theirs.statistic, rel=1e-12)
-    assert 0 < chance_of(inside, loss) < 1
-    assert chance_of(np.zeros(900, bool), loss) == 1.0
+    assert 0 < Gap.of(inside, loss).chance() < 1
+    assert Gap.of(np.zeros(900, bool), loss).chance() == 1.0
 
 
 def test_a_band_by_days_is_wider_where_days_differ() -> None:
